@@ -1,0 +1,50 @@
+package contract
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// Original is what the user wrote in the fields that TPA rewrites. The webhook keeps it current while the Service is
+// managed and puts it back at the end.
+type Original struct {
+	// Selector is never empty and never holds SelectorKey.
+	Selector map[string]string `json:"selector"`
+	// TargetPorts holds the targetPort of each Service port.
+	TargetPorts map[int32]intstr.IntOrString `json:"targetPorts"`
+	// Fresh says that the Service was created annotated: it never had direct connections that must settle before the
+	// first sleep.
+	Fresh bool `json:"fresh,omitempty"`
+}
+
+// ParseOriginal reads the value of OriginalKey. It refuses what Restore could not use: no selector, a reserved key, a
+// port of TPA's range.
+func ParseOriginal(s string) (Original, error) {
+	bad := func(why string) error {
+		return &ValueError{Key: OriginalKey, Value: s, Accepted: "what TPA wrote there (" + why + ")"}
+	}
+	var o Original
+	if err := json.Unmarshal([]byte(s), &o); err != nil {
+		return Original{}, bad(err.Error())
+	}
+	if len(o.Selector) == 0 {
+		return Original{}, bad("it has no selector")
+	}
+	if _, ok := o.Selector[SelectorKey]; ok {
+		return Original{}, bad("its selector holds " + SelectorKey)
+	}
+	for port, target := range o.TargetPorts {
+		if target.Type == intstr.Int && InPortRange(target.IntVal) || target.StrVal == PendingTargetPort {
+			return Original{}, bad(fmt.Sprintf("targetPort %s of port %d is TPA's own", target.String(), port))
+		}
+	}
+	return o, nil
+}
+
+// String is the value of OriginalKey; equal originals give equal strings.
+func (o Original) String() string {
+	b, _ := json.Marshal(o) // strings, integers and IntOrString always encode
+	return string(b)
+}
