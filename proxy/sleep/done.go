@@ -1,0 +1,70 @@
+package sleep
+
+import "time"
+
+// Done takes in how an Action ended. After a Swap that was OK, Observe must be called with what was written; after any
+// other end of a Swap, with the Lease read anew.
+func (m *Machine) Done(a Action, r Result, now time.Time) {
+	switch r.Outcome {
+	case OK:
+		m.failures, m.retryAt = 0, time.Time{}
+	case Unknown:
+		m.graceTo = now.Add(Grace)
+		m.retryAt = now.Add(backoff(&m.failures, 100*time.Millisecond, maxBackoff))
+	case Refused:
+		m.retryAt = now.Add(backoff(&m.failures, 100*time.Millisecond, maxBackoff))
+	}
+	switch a.Kind {
+	case ReadScale:
+		m.scale, m.stamped = nil, false
+		if r.Outcome == OK {
+			m.scale, m.checked = &r.Scale, now
+		}
+		m.unreadable = r.Outcome == Refused
+		if m.unreadable {
+			m.gaveUp(now)
+		}
+	case WriteScale:
+		m.wrote(a, r, now)
+	case Swap:
+		m.known = r.Outcome == OK
+		m.stamped = m.known && a.State.Phase == Sleeping && m.scale != nil
+	}
+}
+
+func (m *Machine) wrote(a Action, r Result, now time.Time) {
+	m.scale = nil
+	switch {
+	case r.Outcome == OK:
+		m.scale = &r.Scale
+		if a.Replicas == 0 {
+			m.sleepFailures = 0
+		}
+	case a.Replicas == 0 && r.Outcome != Unknown:
+		m.gaveUp(now)
+	}
+}
+
+// gaveUp ends an attempt to sleep. A conflict proves that the resourceVersion has moved past the one that this write,
+// and any earlier write for this Sleeping, carries: none can succeed any more. A refusal for another reason meets the
+// earlier write as well, which was sent with the same rights to the same object.
+func (m *Machine) gaveUp(now time.Time) {
+	m.fenced = true
+	m.sleepAfter = now.Add(backoff(&m.sleepFailures, time.Second, maxSleepBackoff))
+}
+
+// backoff doubles from first to most with the number of failures, which it counts.
+func backoff(failures *int, first, most time.Duration) time.Duration {
+	d := min(first<<min(*failures, 16), most)
+	*failures++
+	return d
+}
+
+// Dropped returns the State without the claims of holders that were verified not to exist, as the next Swap.
+func (m *Machine) Dropped(missing []string, now time.Time) Action {
+	state := m.state
+	for _, holder := range missing {
+		state = state.dropped(holder, now)
+	}
+	return Action{Kind: Swap, State: state}
+}

@@ -1,0 +1,152 @@
+package sleep
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var t0 = time.Unix(1e9, 0).UTC()
+
+func at(seconds int) time.Time { return t0.Add(time.Duration(seconds) * time.Second) }
+
+// machine returns a Machine that has observed a state at t0.
+func machine(s State) *Machine {
+	m := New("me", "me/1")
+	m.Observe(s, true, t0)
+	return m
+}
+
+func TestNext(t *testing.T) {
+	idle := Claim{IdleSince: t0}
+	for _, tc := range []struct {
+		name  string
+		state State
+		in    Inputs
+		want  Kind
+		until time.Time // for Wait
+		phase Phase     // for Swap
+	}{
+		{"nobody ever came: sleep counts from the phase", State{Phase: Awake, Since: t0}, Inputs{Now: at(59)}, Wait, at(60), ""},
+		{"time is up: look at the scale first", State{Phase: Awake, Since: t0}, Inputs{Now: at(60)}, ReadScale, time.Time{}, ""},
+		{"a blocked target stays awake", State{Phase: Awake, Since: t0}, Inputs{Now: at(60), Blocked: true}, Wait, time.Time{}, ""},
+		{"settling", State{Phase: Awake, Since: t0, NotBefore: at(600)}, Inputs{Now: at(60)}, Wait, at(600), ""},
+		{"another's claim", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"x": {}}}, Inputs{Now: at(600)}, Wait, time.Time{}, ""},
+		{"the claim of one who seems gone", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"x": {}}}, Inputs{Now: at(1), Gone: []string{"x"}}, Verify, time.Time{}, ""},
+		{"a use needs a claim", State{Phase: Awake, Since: t0}, Inputs{Now: at(1), Waiting: true}, Swap, time.Time{}, Awake},
+		{"an idle claim is won back", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": idle}}, Inputs{Now: at(1), Waiting: true}, Swap, time.Time{}, Awake},
+		{"in use and served", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(1), Active: 1, Ready: 1}, Wait, time.Time{}, ""},
+		{"in use and nothing ready", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(1), Active: 1}, ReadScale, time.Time{}, ""},
+		{"the claim is kept for a while", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(29), IdleSince: t0}, Wait, at(30), ""},
+		{"and then given up", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(30), IdleSince: t0}, Swap, time.Time{}, Awake},
+		{"another sleeps: hold", State{Phase: Sleeping, Since: t0, By: "x/1"}, Inputs{Now: at(9), Waiting: true}, Wait, at(10), ""},
+		{"another has been sleeping for too long", State{Phase: Sleeping, Since: t0, By: "x/1"}, Inputs{Now: at(10), Waiting: true}, ReadScale, time.Time{}, ""},
+		{"asleep and quiet", State{Phase: Asleep, Since: t0}, Inputs{Now: at(1e6)}, Wait, time.Time{}, ""},
+		{"asleep and somebody comes", State{Phase: Asleep, Since: t0}, Inputs{Now: at(1), Waiting: true}, Swap, time.Time{}, Awake},
+		{"asleep and a backend is ready", State{Phase: Asleep, Since: t0}, Inputs{Now: at(5), Ready: 1}, ReadScale, time.Time{}, ""},
+		{"leaving gives the claim up", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(1), IdleSince: t0, Leaving: true}, Swap, time.Time{}, Awake},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.in.IdleTimeout = time.Minute
+			a := machine(tc.state).Next(tc.in)
+			if a.Kind != tc.want || !a.At.Equal(tc.until) || a.State.Phase != tc.phase {
+				t.Errorf("got %+v", a)
+			}
+		})
+	}
+}
+
+// do carries an action out with a result and takes a Swap's state in.
+func do(m *Machine, a Action, r Result, now time.Time) {
+	m.Done(a, r, now)
+	if a.Kind == Swap && r.Outcome == OK {
+		m.Observe(a.State, true, now)
+	}
+}
+
+func TestARoundOfSleepAndWake(t *testing.T) {
+	m := machine(State{Phase: Awake, Since: t0})
+	in := Inputs{Now: at(60), IdleTimeout: time.Minute, Ready: 3}
+	var kinds []Kind
+	results := map[Kind]Result{ReadScale: {Scale: Scale{Replicas: 3, ResourceVersion: "7"}}, WriteScale: {Scale: Scale{ResourceVersion: "8"}}}
+	for {
+		a := m.Next(in)
+		if a.Kind == Wait {
+			break
+		}
+		kinds = append(kinds, a.Kind)
+		do(m, a, results[a.Kind], in.Now)
+	}
+	if diff := cmp.Diff([]Kind{ReadScale, Swap, WriteScale, Swap}, kinds); diff != "" {
+		t.Errorf("actions of a sleep (-want +got):\n%s", diff)
+	}
+	want := State{Phase: Asleep, Since: at(60), Replicas: 3, Owed: true, Claims: map[string]Claim{}}
+	if got, _ := m.State(); cmp.Diff(want, got) != "" {
+		t.Errorf("state (-want +got):\n%s", cmp.Diff(want, got))
+	}
+
+	in = Inputs{Now: at(100), IdleTimeout: time.Minute, Waiting: true}
+	do(m, m.Next(in), Result{}, in.Now)
+	if !m.Held() {
+		t.Fatal("no claim after the wake was written")
+	}
+	do(m, m.Next(in), Result{Scale: Scale{ResourceVersion: "8"}}, in.Now)
+	if a := m.Next(in); a.Kind != WriteScale || a.Replicas != 3 || a.Scale.ResourceVersion != "8" {
+		t.Errorf("wake writes %+v, want 3 replicas at 8", a)
+	}
+}
+
+// TestSleepThatFails: whatever is refused, the target ends up awake, and the next attempt takes its time.
+func TestSleepThatFails(t *testing.T) {
+	for name, results := range map[string][]Result{
+		"the write is refused":          {{Outcome: Refused}, {Scale: Scale{Replicas: 3, ResourceVersion: "7"}}},
+		"the write meets a conflict":    {{Outcome: Conflict}, {Scale: Scale{Replicas: 3, ResourceVersion: "9"}}},
+		"the scale has gone in between": {{Outcome: Refused}, {Outcome: Refused}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := machine(State{Phase: Awake, Since: t0})
+			in := Inputs{Now: at(60), IdleTimeout: time.Minute, Ready: 3}
+			results := append([]Result{{Scale: Scale{Replicas: 3, ResourceVersion: "7"}}, {}}, results...)
+			for range 8 {
+				in.Now = in.Now.Add(300 * time.Millisecond)
+				a := m.Next(in)
+				if a.Kind == Wait {
+					continue
+				}
+				r := Result{}
+				if len(results) > 0 {
+					r, results = results[0], results[1:]
+				}
+				do(m, a, r, in.Now)
+			}
+			state, _ := m.State()
+			if a := m.Next(in); state.Phase != Awake || a.Kind != Wait || !a.At.After(in.Now) {
+				t.Errorf("phase %s, next %+v; want Awake and a wait", state.Phase, a)
+			}
+		})
+	}
+}
+
+func TestWakeTo(t *testing.T) {
+	for _, tc := range []struct{ had, configured, want int32 }{{0, 0, 1}, {3, 0, 3}, {3, 5, 5}, {0, 2, 2}} {
+		if got := (State{Replicas: tc.had}).WakeTo(tc.configured); got != tc.want {
+			t.Errorf("had %d, configured %d: wakes to %d, want %d", tc.had, tc.configured, got, tc.want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(State{Phase: Awake, Since: t0, Claims: map[string]Claim{"a": {IdleSince: t0}, "b": {}}}.String())
+	f.Add(`{"phase":"Awake","claims":{"a":null}}`)
+	f.Fuzz(func(t *testing.T, s string) {
+		state, err := Parse(s)
+		if err != nil {
+			return
+		}
+		again, err := Parse(state.String())
+		if err != nil || again.String() != state.String() {
+			t.Errorf("%s reads back as %s, %v", state, again, err)
+		}
+	})
+}

@@ -1,0 +1,167 @@
+// Package sleep decides when a target sleeps and wakes. It is the protocol of any number of proxies around one Lease,
+// as a pure state machine: no I/O, no clock, no goroutine. The Lease is changed by compare-and-swap only, which is all
+// that the protocol asks of the API server.
+//
+// # What the Lease says
+//
+// A State: the phase, the replicas to restore, and a claim for each proxy that uses the target. A claim is active, or
+// idle since a time. The rules, from which nothing departs:
+//
+//  1. A proxy dials only while the phase is Awake and its own claim is active.
+//  2. A proxy gives its claim up (writes it idle) only while it has no connection, and closes its gate before it writes.
+//  3. Sleeping is entered only when no claim is active. While it lasts nobody claims, so that everybody holds.
+//  4. Sleeping ends as Asleep once the scale is known to be 0, or as Awake once no write of 0 can still arrive: because
+//     its author never sent one, or because the scale's resourceVersion has moved past the one that it carries. A proxy
+//     that takes over from a silent one therefore finishes the sleep (its own write moves the resourceVersion) and does
+//     not merely declare the target awake: the old write could still be on its way.
+//
+// From 1–4: 0 replicas are never written while a claim is active. Clocks decide how soon a target sleeps and never
+// whether that is safe.
+//
+//	m := sleep.New("pod-a", "pod-a/x1")
+//	m.Observe(state, true, now)
+//	action := m.Next(sleep.Inputs{Now: now, Active: 1, ...})
+//	// carry it out, then
+//	m.Done(action, result, now)
+package sleep
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Phase is where a target stands.
+type Phase string
+
+const (
+	Awake    Phase = "Awake"
+	Sleeping Phase = "Sleeping"
+	Asleep   Phase = "Asleep"
+)
+
+// State is what a target's Lease records, under contract.StateKey. Times are the writer's clock.
+type State struct {
+	Phase Phase `json:"phase"`
+	// Since is when the phase began.
+	Since time.Time `json:"since"`
+	// By is the process that entered Sleeping and may write 0.
+	By string `json:"by,omitempty"`
+	// TakenOver says that an earlier process's write of 0 for this Sleeping may still be on its way.
+	TakenOver bool `json:"takenOver,omitempty"`
+	// Replicas is what the target last had before TPA put it to sleep; 0 if TPA never did.
+	Replicas int32 `json:"replicas,omitempty"`
+	// Owed says that TPA may have written 0 and has not seen the target back since: opting out must restore Replicas.
+	Owed bool `json:"owed,omitempty"`
+	// Used is the latest use by holders whose claims are gone.
+	Used time.Time `json:"used,omitzero"`
+	// NotBefore is the earliest time to sleep: connections that were made before TPA took over get time to settle.
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	// Claims holds each user of the target, by pod name; a holder that starts with "/" is not a pod.
+	Claims map[string]Claim `json:"claims,omitempty"`
+}
+
+// Claim is one holder's statement about its use of the target.
+type Claim struct {
+	// IdleSince is when the last use ended; the zero time means that the claim is active.
+	IdleSince time.Time `json:"idleSince,omitzero"`
+}
+
+// Active reports whether the claim forbids sleep.
+func (c Claim) Active() bool { return c.IdleSince.IsZero() }
+
+// Parse reads a State as String writes it.
+func Parse(s string) (State, error) {
+	var state State
+	if err := json.Unmarshal([]byte(s), &state); err != nil {
+		return State{}, fmt.Errorf("sleep state: %w", err)
+	}
+	switch state.Phase {
+	case Awake, Sleeping, Asleep:
+		return state, nil
+	}
+	return State{}, fmt.Errorf("sleep state: phase %q is not one of Awake, Sleeping, Asleep", state.Phase)
+}
+
+// String is the State as JSON; equal states give equal strings.
+func (s State) String() string {
+	b, _ := json.Marshal(s) // times, strings and integers always encode
+	return string(b)
+}
+
+// newState is the State of a target that nobody has managed before: awake, idle from now.
+func newState(now time.Time) State { return State{Phase: Awake, Since: now} }
+
+// clone copies the State so that the copy's claims may be changed.
+func (s State) clone() State {
+	s.Claims = maps.Clone(s.Claims)
+	if s.Claims == nil {
+		s.Claims = map[string]Claim{}
+	}
+	return s
+}
+
+// holds reports whether the holder may dial.
+func (s State) holds(holder string) bool {
+	c, ok := s.Claims[holder]
+	return s.Phase == Awake && ok && c.Active()
+}
+
+// anyActive reports whether a claim forbids sleep.
+func (s State) anyActive() bool {
+	for _, c := range s.Claims {
+		if c.Active() {
+			return true
+		}
+	}
+	return false
+}
+
+// LastUse is when the target was last used, as far as the idle claims tell; active claims are later than any time.
+func (s State) LastUse() time.Time {
+	last := s.Since
+	if s.Phase != Awake {
+		last = time.Time{}
+	}
+	if s.Used.After(last) {
+		last = s.Used
+	}
+	for _, c := range s.Claims {
+		if c.IdleSince.After(last) {
+			last = c.IdleSince
+		}
+	}
+	return last
+}
+
+// with returns the State in a phase that begins now.
+func (s State) with(p Phase, now time.Time) State {
+	s = s.clone()
+	s.Phase, s.Since, s.By, s.TakenOver = p, now, "", false
+	return s
+}
+
+// claimed returns the State, awake, with an active claim of the holder.
+func (s State) claimed(holder string, now time.Time) State {
+	if s.Phase == Awake {
+		s = s.clone()
+	} else {
+		s = s.with(Awake, now)
+	}
+	s.Claims[holder] = Claim{}
+	return s
+}
+
+// dropped returns the State without the holder's claim; its use ended at the given time, or when the claim says.
+func (s State) dropped(holder string, used time.Time) State {
+	s = s.clone()
+	if c, ok := s.Claims[holder]; ok && !c.Active() {
+		used = c.IdleSince
+	}
+	if used.After(s.Used) {
+		s.Used = used
+	}
+	delete(s.Claims, holder)
+	return s
+}
