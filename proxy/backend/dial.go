@@ -1,0 +1,166 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	connectTimeout = 3 * time.Second // for one attempt: it covers one lost SYN, which the kernel repeats after 1 s
+	minBackoff     = 5 * time.Millisecond
+	maxBackoff     = 250 * time.Millisecond
+)
+
+// What callers tell apart. Errors of Dial wrap at most one of them.
+var (
+	ErrNoBackend = errors.New("no backend")
+	ErrBusy      = errors.New("all connects to the backend are taken")
+)
+
+// Conn is a connection to a backend.
+type Conn struct {
+	*net.TCPConn
+	backend  *Backend
+	released atomic.Bool
+}
+
+// Backend returns the address that was dialed.
+func (c *Conn) Backend() netip.AddrPort { return c.backend.addr }
+
+// Release closes the connection and stops counting it. Only the first call does anything.
+func (c *Conn) Release() {
+	if c.released.CompareAndSwap(false, true) {
+		_ = c.Close()
+		c.backend.inFlight.Add(-1)
+	}
+}
+
+// DialOnce makes one attempt and waits for nothing but the connect: it fails with ErrNoBackend or ErrBusy instead.
+func (p *Pool) DialOnce(ctx context.Context, client netip.AddrPort) (*Conn, error) {
+	s := p.load()
+	if len(s.backends) == 0 {
+		return nil, ErrNoBackend
+	}
+	b := p.pick(s.backends, client.Addr())
+	select {
+	case b.connects <- struct{}{}:
+	default:
+		return nil, fmt.Errorf("dial %s: %w", b.addr, ErrBusy)
+	}
+	return p.connect(ctx, b)
+}
+
+// Dial connects to a backend, waiting for one to exist and trying again until ctx ends. The error then wraps the
+// context's cause, and ErrNoBackend or what the last attempt met.
+func (p *Pool) Dial(ctx context.Context, client netip.AddrPort) (*Conn, error) {
+	r := retry{pool: p}
+	for {
+		s := p.load()
+		if len(s.backends) == 0 {
+			if !r.wait(ctx, s.changed, nil) {
+				return nil, r.gaveUp(ctx)
+			}
+			continue
+		}
+		b := p.pick(s.backends, client.Addr())
+		if r.last != nil && b.avoided(time.Now().UnixNano()) { // all of them refused lately
+			if !r.backOff(ctx, s.changed) {
+				return nil, r.gaveUp(ctx)
+			}
+			if p.load() != s {
+				continue
+			}
+		}
+		select {
+		case b.connects <- struct{}{}:
+		case <-s.changed:
+			continue
+		case <-ctx.Done():
+			return nil, r.gaveUp(ctx)
+		}
+		c, err := p.connect(ctx, b)
+		if err == nil {
+			return c, nil
+		}
+		r.attempts, r.last = r.attempts+1, err
+		if ctx.Err() != nil {
+			return nil, r.gaveUp(ctx)
+		}
+	}
+}
+
+// connect makes one attempt, for which the caller has taken a token, and gives the token back.
+func (p *Pool) connect(ctx context.Context, b *Backend) (*Conn, error) {
+	b.inFlight.Add(1)
+	tcp, err := dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, b.addr)
+	<-b.connects
+	if err != nil {
+		b.inFlight.Add(-1)
+		if ctx.Err() == nil {
+			b.avoid.Store(time.Now().Add(avoidFor).UnixNano())
+			if p.OnFailure != nil {
+				p.OnFailure(err)
+			}
+		}
+		return nil, err // names the address
+	}
+	if b.avoid.Load() != 0 {
+		b.avoid.Store(0)
+	}
+	return &Conn{TCPConn: tcp, backend: b}, nil
+}
+
+// dialer finds a backend that has vanished without a word in about two minutes, as package listen does for clients.
+var dialer = net.Dialer{
+	Timeout:         connectTimeout,
+	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4},
+}
+
+// retry is the state of one Dial.
+type retry struct {
+	pool     *Pool
+	attempts int
+	last     error
+	pause    time.Duration
+}
+
+// backOff waits before an attempt on a backend that has just refused; a changed set cuts it short. Half of the time is
+// random, so that connections held together do not come back together.
+func (r *retry) backOff(ctx context.Context, changed <-chan struct{}) bool {
+	r.pause = min(max(2*r.pause, minBackoff), maxBackoff)
+	timer := time.NewTimer(r.pause/2 + rand.N(r.pause/2))
+	defer timer.Stop()
+	return r.wait(ctx, changed, timer.C)
+}
+
+// wait returns true on a changed set or after the time, false when ctx ends.
+func (r *retry) wait(ctx context.Context, changed <-chan struct{}, after <-chan time.Time) bool {
+	select {
+	case <-changed:
+		return true
+	case <-after:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (r *retry) gaveUp(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	switch {
+	case r.last != nil && r.attempts == 1:
+		return fmt.Errorf("1 attempt: %w: %w", r.last, cause)
+	case r.last != nil:
+		return fmt.Errorf("%d attempts, the last: %w: %w", r.attempts, r.last, cause)
+	case r.pool.Len() > 0:
+		return fmt.Errorf("%w: %w", ErrBusy, cause)
+	default:
+		return fmt.Errorf("%w: %w", ErrNoBackend, cause)
+	}
+}

@@ -1,0 +1,16 @@
+// Package backend connects to one of a changing set of addresses.
+//
+//	var pool backend.Pool
+//	pool.Set(addrs) // from whoever watches the workload
+//	conn, err := pool.Dial(ctx, clientAddr)
+//	if err != nil {
+//		return err
+//	}
+//	defer conn.Release()
+//
+// Dial prefers the backend with fewer connections of two taken at random or, with affinity, the one that the client's
+// address hashes to. It waits while there is none, moves on to others when one refuses, and lets only so many connects
+// run at once towards each, so that a thousand connections released together do not overflow a listen queue.
+//
+// The package does not watch anything, does not check health and knows nothing of what is sent.
+package backend

@@ -1,0 +1,93 @@
+package front
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"tpa.dev/tpa/proxy/hold"
+)
+
+// Defaults of Settings.
+const (
+	DefaultWakeTimeout = 2 * time.Minute
+	DefaultMaxHeld     = 1024
+)
+
+// passiveTimeout is how long a connection that may not wake the target is kept waiting for a backend.
+const passiveTimeout = 3 * time.Second
+
+// Target is what a connection needs of the workload behind a Service. All methods may be called at once by many.
+type Target interface {
+	// Acquire counts a connection as use of the target. It returns nil at once, without I/O, while this proxy holds
+	// the claim; otherwise it first wins the claim and wakes the target, which may take until ctx ends.
+	Acquire(ctx context.Context, client netip.AddrPort) error
+	// TryAcquire is Acquire without waiting: it reports whether the claim is held now, and counts if so.
+	TryAcquire() bool
+	// Release ends one successful Acquire or TryAcquire.
+	Release()
+	// Awake reports whether the target is believed awake. Connections that neither wake nor count are refused if not.
+	Awake() bool
+}
+
+// Config is what a Service is made of.
+type Config struct {
+	// Name appears in errors, as in "shop/web".
+	Name string
+	// Target is required.
+	Target Target
+	// Budget bounds the connections held by all Services together; nil for no bound.
+	Budget *hold.Budget
+	// OnError, if set, is called for each error that no caller gets to see: failed accepts, wakes and dials. It must
+	// not block. A Service under attack calls it often.
+	OnError func(error)
+	// OnHeld, if set, is called when a connection stops being held, with how long it was and why; Relayed means that
+	// it is about to be relayed. It must not block.
+	OnHeld func(waited time.Duration, outcome Outcome)
+}
+
+// Settings of a Service. The zero value is the defaults.
+type Settings struct {
+	// WakeTimeout is how long a connection is held, from accept (or the first byte, with WakeOnData) to a connected
+	// backend. Default 2 minutes; any positive time.
+	WakeTimeout time.Duration
+	// MaxHeld is how many connections are held at once; the next is refused. Default 1024; at least 1.
+	MaxHeld int
+	// WakeOnData makes a connection wait for its first byte before it wakes the target. Default false: it wakes at once.
+	// While the target is awake it makes no difference.
+	WakeOnData bool
+	// IgnoreSources are client networks whose connections neither wake nor count. Default none.
+	IgnoreSources []netip.Prefix
+	// Affinity sends all connections of one client address to one backend. Default false: to the least loaded of two.
+	Affinity bool
+	// ProxyProtocol is the version of the header that backends are sent first. Default 0, none; 1 or 2.
+	ProxyProtocol ProxyProtocol
+}
+
+// Port is one port of a Service.
+type Port struct {
+	// Listen is the port to accept on, 1 to 65535. It identifies the Port.
+	Listen uint16
+	// Passive connections neither wake nor count, as those of ignored sources. Default false.
+	Passive bool
+}
+
+func (s Settings) withDefaults() Settings {
+	if s.WakeTimeout <= 0 {
+		s.WakeTimeout = DefaultWakeTimeout
+	}
+	if s.MaxHeld <= 0 {
+		s.MaxHeld = DefaultMaxHeld
+	}
+	return s
+}
+
+// ignores reports whether connections from client neither wake nor count.
+func (s *Settings) ignores(client netip.Addr) bool {
+	for _, p := range s.IgnoreSources {
+		if p.Contains(client) {
+			return true
+		}
+	}
+	return false
+}
