@@ -2,8 +2,7 @@ package sleep
 
 import "time"
 
-// Done takes in how an Action ended. After a Swap that was OK, Observe must be called with what was written; after any
-// other end of a Swap, with the Lease read anew.
+// Done takes in how an Action ended. After a Swap that was OK, Observe must be called with what was written.
 func (m *Machine) Done(a Action, r Result, now time.Time) {
 	switch r.Outcome {
 	case OK:
@@ -28,6 +27,10 @@ func (m *Machine) Done(a Action, r Result, now time.Time) {
 		m.wrote(a, r, now)
 	case Swap:
 		m.known = r.Outcome == OK
+		if r.Outcome == Unknown {
+			version := m.version
+			m.doubt = &version
+		}
 		m.stamped = m.known && a.State.Phase == Sleeping && m.scale != nil
 	}
 }
@@ -66,5 +69,6 @@ func (m *Machine) Dropped(missing []string, now time.Time) Action {
 	for _, holder := range missing {
 		state = state.dropped(holder, now)
 	}
+	state.Seq = m.state.Seq + 1
 	return Action{Kind: Swap, State: state}
 }

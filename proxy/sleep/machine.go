@@ -57,6 +57,8 @@ type Kind int
 const (
 	// Wait does nothing until Action.At (the zero time: for ever) or until an input changes.
 	Wait Kind = iota
+	// ReadLease reads the Lease; its result is taken in with Observe.
+	ReadLease
 	// Swap writes Action.State to the Lease if it has not changed since it was observed, or creates it.
 	Swap
 	// ReadScale reads the target's scale.
@@ -106,9 +108,14 @@ type Result struct {
 type Machine struct {
 	me, by string
 
-	state  State
-	exists bool
-	known  bool
+	state   State
+	version string
+	exists  bool
+	known   bool
+	// doubt is the version from which a write of this process, or of an earlier one in the same pod, may still go out.
+	// While the Lease is at that version the claim does not count: the write might give it up.
+	doubt   *string
+	started bool
 	// sleepingSeen is when this process first saw the present Sleeping, by its own clock.
 	sleepingSeen time.Time
 
@@ -137,8 +144,16 @@ type Machine struct {
 // its pod; by is unique to the process.
 func New(me, by string) *Machine { return &Machine{me: me, by: by} }
 
-// Observe takes in the Lease: as it was read, watched, or written by this process.
-func (m *Machine) Observe(state State, exists bool, now time.Time) {
+// Observe takes in the Lease as it was read, watched, or written by this process, with its resourceVersion. The caller
+// sees to it that it is never older than what was observed before.
+func (m *Machine) Observe(state State, exists bool, version string, now time.Time) {
+	if m.doubt == nil && !m.started {
+		m.doubt, m.started = &version, true
+	}
+	if m.doubt != nil && *m.doubt != version {
+		m.doubt = nil
+	}
+	m.version = version
 	if state.Phase == Sleeping && (!m.known || m.state.Phase != Sleeping || m.state.By != state.By || !m.state.Since.Equal(state.Since)) {
 		m.sleepingSeen = now
 		m.sent = state.TakenOver || state.By != m.by
@@ -160,7 +175,9 @@ func (m *Machine) Observe(state State, exists bool, now time.Time) {
 func (m *Machine) State() (State, bool) { return m.state, m.known && m.exists }
 
 // Held reports whether this process may dial: its claim is active and the target awake, as far as it knows.
-func (m *Machine) Held() bool { return m.known && m.exists && m.state.holds(m.me) }
+func (m *Machine) Held() bool {
+	return m.known && m.exists && m.doubt == nil && m.state.holds(m.me)
+}
 
 // Quiet is how long a claim is kept after the last use. Half of the idle time-out, so that an app that is used every
 // now and then costs no write for each visit.
@@ -168,12 +185,20 @@ func Quiet(idleTimeout time.Duration) time.Duration { return idleTimeout / 2 }
 
 // Next says what to do now.
 func (m *Machine) Next(in Inputs) Action {
-	if !m.known {
-		return Action{Kind: Wait}
-	}
 	if in.Now.Before(m.retryAt) {
 		return Action{Kind: Wait, At: m.retryAt}
 	}
+	if !m.known {
+		return Action{Kind: ReadLease}
+	}
+	a := m.next(in)
+	if a.Kind == Swap {
+		a.State.Seq = m.state.Seq + 1
+	}
+	return a
+}
+
+func (m *Machine) next(in Inputs) Action {
 	if !m.exists {
 		if in.Leaving {
 			return Action{Kind: Wait}
@@ -198,7 +223,7 @@ func (m *Machine) awake(in Inputs) Action {
 	claim, have := m.state.Claims[m.me]
 	switch {
 	case in.Active > 0 || in.Waiting:
-		if !have || !claim.Active() {
+		if !have || !claim.Active() || m.doubt != nil {
 			return Action{Kind: Swap, State: m.prune(in).claimed(m.me, in.Now)}
 		}
 		return m.provide(in)

@@ -1,6 +1,7 @@
 package sleep
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -14,7 +15,8 @@ func at(seconds int) time.Time { return t0.Add(time.Duration(seconds) * time.Sec
 // machine returns a Machine that has observed a state at t0.
 func machine(s State) *Machine {
 	m := New("me", "me/1")
-	m.Observe(s, true, t0)
+	m.Observe(s, true, "1", t0)
+	m.Observe(s, true, "2", t0)
 	return m
 }
 
@@ -61,7 +63,7 @@ func TestNext(t *testing.T) {
 func do(m *Machine, a Action, r Result, now time.Time) {
 	m.Done(a, r, now)
 	if a.Kind == Swap && r.Outcome == OK {
-		m.Observe(a.State, true, now)
+		m.Observe(a.State, true, fmt.Sprint("seq", a.State.Seq), now)
 	}
 }
 
@@ -81,7 +83,7 @@ func TestARoundOfSleepAndWake(t *testing.T) {
 	if diff := cmp.Diff([]Kind{ReadScale, Swap, WriteScale, Swap}, kinds); diff != "" {
 		t.Errorf("actions of a sleep (-want +got):\n%s", diff)
 	}
-	want := State{Phase: Asleep, Since: at(60), Replicas: 3, Owed: true, Claims: map[string]Claim{}}
+	want := State{Phase: Asleep, Seq: 2, Since: at(60), Replicas: 3, Owed: true, Claims: map[string]Claim{}}
 	if got, _ := m.State(); cmp.Diff(want, got) != "" {
 		t.Errorf("state (-want +got):\n%s", cmp.Diff(want, got))
 	}

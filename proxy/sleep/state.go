@@ -44,6 +44,9 @@ const (
 // State is what a target's Lease records, under contract.StateKey. Times are the writer's clock.
 type State struct {
 	Phase Phase `json:"phase"`
+	// Seq counts the writes, so that no write leaves the Lease as it was: each moves its resourceVersion, and thereby
+	// defeats every older write that is still on its way.
+	Seq int64 `json:"seq"`
 	// Since is when the phase began.
 	Since time.Time `json:"since"`
 	// By is the process that entered Sleeping and may write 0.
