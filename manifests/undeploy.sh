@@ -5,6 +5,7 @@
 # OVERLAY  what was deployed (default: manifests/base)
 # WAIT     seconds to wait for the Services (default: 600)
 set -euo pipefail
+shopt -s inherit_errexit # a failed look is not an empty one
 
 read -ra kubectl <<<"${KUBECTL:-kubectl}"
 overlay=${OVERLAY:-manifests/base}
@@ -14,8 +15,8 @@ k() { "${kubectl[@]}" "$@"; }
 
 # remaining lists what TPA still holds in users' namespaces.
 remaining() {
-  k get services,deployments.apps -A --ignore-not-found -l tpa.dev/managed=true -o name
-  k get deployments.apps -A --ignore-not-found -l app.kubernetes.io/managed-by=tpa -o name
+  k get services -A -l tpa.dev/managed=true -o name
+  k get deployments.apps -A -l app.kubernetes.io/managed-by=tpa -o name
 }
 
 show() {
@@ -27,7 +28,9 @@ show() {
 if [[ -n $(k get namespace tpa-system --ignore-not-found -o name) ]]; then
   k label namespace tpa-system tpa.dev/uninstall=true --overwrite >/dev/null
   start=$SECONDS last=-1
-  while left=$(remaining) && [[ -n $left ]]; do
+  while true; do
+    left=$(remaining)
+    [[ -n $left ]] || break
     count=$(wc -l <<<"$left") elapsed=$((SECONDS - start))
     if ((elapsed >= wait)); then
       {

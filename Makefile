@@ -1,0 +1,121 @@
+# TPA, the traffic pod autoscaler. `make` lists what can be made.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+NODES    ?= 1
+OVERLAY  ?= manifests/base
+KUBECTL  ?= kubectl
+FUZZTIME ?= 20s
+# Other images to build from than this machine's Go and scratch, such as the Dockerfiles' defaults.
+BUILDER  ?=
+BASE     ?=
+
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -name '*_test.go' 2>/dev/null)
+HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
+IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
+TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
+
+.PHONY: help
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2} /^##@/{print "\n" substr($$0, 5)}' Makefile
+
+##@ Build
+.PHONY: build
+build: bin/webhook bin/proxy bin/cluster ## the binaries, into bin/
+
+bin/webhook bin/proxy: bin/%: $(SOURCES)
+	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/$*
+
+bin/cluster: $(HARNESS)
+	cd test/cluster && CGO_ENABLED=0 go build -trimpath -o ../../$@ .
+
+.PHONY: images
+images: $(IMAGES) ## TPA's images from the Dockerfiles, into bin/images/ (BUILDER=, BASE=: other images to start from)
+
+bin/images/tpa-%.tar: Dockerfile.% .dockerignore LICENSE bin/images/.from $(SOURCES)
+	@BUILDER='$(BUILDER)' BASE='$(BASE)' test/images/dockerfile.sh $* $@
+
+# Changes when BUILDER or BASE does.
+bin/images/.from: FORCE
+	@mkdir -p $(@D)
+	grep -qsxF '$(BUILDER) $(BASE)' $@ || echo '$(BUILDER) $(BASE)' >$@
+
+.PHONY: test-images
+test-images: $(TEST_IMAGES) ## the images that the tests and the demo wake: app, postgres, redis
+
+bin/images/app.tar: $(wildcard test/images/app/*.go)
+bin/images/postgres.tar: $(wildcard test/images/entry/*.go)
+$(TEST_IMAGES): bin/images/%.tar: test/images/build.sh | bin/cluster
+	@echo "building localhost/$*:dev"
+	test/images/build.sh $*
+
+##@ Run
+.PHONY: cluster-up
+cluster-up: bin/cluster ## a real Kubernetes on this machine (NODES=2: with two nodes)
+	@bin/cluster up --nodes $(NODES)
+
+.PHONY: cluster-down
+cluster-down: bin/cluster ## stop it and remove every trace
+	@bin/cluster down
+
+.PHONY: load
+load: bin/cluster $(IMAGES) $(TEST_IMAGES) ## bring all images into that cluster
+	@bin/cluster load $(IMAGES) $(TEST_IMAGES)
+
+.PHONY: deploy
+deploy: ## TPA onto kubectl's current cluster (OVERLAY=manifests/base, KUBECTL="bin/cluster kubectl")
+	@KUBECTL='$(KUBECTL)' OVERLAY='$(OVERLAY)' manifests/deploy.sh
+
+.PHONY: undeploy
+undeploy: ## restore every managed Service, wait for that, then remove TPA
+	@KUBECTL='$(KUBECTL)' OVERLAY='$(OVERLAY)' manifests/undeploy.sh
+
+.PHONY: demo
+demo: bin/cluster $(IMAGES) $(TEST_IMAGES) ## see it work, from nothing (KEEP=1: leave the cluster)
+	@KEEP='$(KEEP)' go run ./test/demo
+
+##@ Check
+.PHONY: test
+test: ## everything: lint, unit, e2e
+	@start=$$SECONDS
+	$(MAKE) lint
+	$(MAKE) unit
+	$(MAKE) e2e
+	echo "test: lint, unit and end-to-end tests passed in $$(((SECONDS - start) / 60)) min $$(((SECONDS - start) % 60)) s"
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))
+	[[ -z $$unformatted ]] || { printf 'gofmt -w these:\n%s\n' "$$unformatted" >&2; exit 1; }
+	for module in . test/cluster; do
+		(cd $$module && go vet -tags e2e ./... && $(STATICCHECK) -tags e2e ./...)
+	done
+	echo "lint: clean"
+
+.PHONY: unit
+unit: ## unit tests with the race detector
+	@test/images/packages.sh /usr/bin/gcc=gcc /usr/include/stdlib.h=libc6-dev
+	CGO_ENABLED=1 go test -race ./...
+	cd test/cluster && CGO_ENABLED=1 go test -race ./...
+
+.PHONY: e2e
+e2e: bin/cluster $(IMAGES) $(TEST_IMAGES) ## end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)
+	@KEEP='$(KEEP)' RUN='$(RUN)' test/images/e2e.sh
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME=20s
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/{names[++n] = $$1} /^ok/{for (; n > 0; n--) print $$2, names[n]}' |
+	while read -r package name; do
+		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "$$package"
+	done
+
+.PHONY: clean
+clean: ## remove what was built (the cluster's Kubernetes stays cached)
+	rm -rf bin
+
+.PHONY: FORCE
+FORCE:

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# e2e.sh runs the end-to-end tests on a two-node cluster of its own, or on the one that runs already.
+#
+# KEEP  not empty: leave the cluster
+# RUN   only the tests that match
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+go test -c -tags e2e -o bin/e2e.test ./test/e2e
+if ! bin/cluster kubectl get nodes >/dev/null 2>&1 && [[ -z ${KEEP:-} ]]; then
+  trap 'bin/cluster down' EXIT
+fi
+bin/cluster up --nodes 2
+bin/cluster load bin/images/*.tar
+make deploy KUBECTL="bin/cluster kubectl" OVERLAY=manifests/overlays/local
+cd test/e2e # where a test expects to be
+../../bin/cluster exec node1 -- ../../bin/e2e.test -test.timeout 30m -test.v -test.run "${RUN:-.}"
