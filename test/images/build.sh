@@ -23,7 +23,7 @@ app() {
 
 redis() {
   test/images/packages.sh /usr/bin/redis-server=redis-server /usr/bin/redis-cli=redis-tools
-  local args=(/usr/bin/redis-server --bind '*' --protected-mode no --dir /data --save '')
+  local args=(/usr/bin/redis-server --bind '*' '-::*' --protected-mode no --dir /data --save '')
   image --libs --dir "/data:0777:$user" "${args[@]/#/--entrypoint=}" \
     /usr/bin/redis-server:/usr/bin/ /usr/bin/redis-cli:/usr/bin/
 }
