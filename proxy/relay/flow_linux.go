@@ -133,6 +133,11 @@ func (d *direction) drain(fd uintptr) bool {
 		case errors.Is(err, unix.EAGAIN):
 			return !f.patient
 		default:
+			if f.pipe != nil && errors.Is(err, unix.EPIPE) {
+				// A splice that had moved something before it met a reset has kept that to itself: the next one, this,
+				// only learns that the connection is no more. Without proof of a close in good order it is a reset.
+				err = unix.ECONNRESET
+			}
 			f.err = os.NewSyscallError("write", err)
 			d.broken = err
 			return true

@@ -1,0 +1,143 @@
+// Package tcptest gives the data path's tests real loopback connections. Only tests import it.
+package tcptest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience is how long tests wait for what must happen. It is long because it only matters to tests that fail.
+const Patience = 30 * time.Second
+
+// Listen returns a listener on a free loopback port, and its address.
+func Listen(tb testing.TB) (*net.TCPListener, netip.AddrPort) {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = l.Close() })
+	return l.(*net.TCPListener), l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// Dial connects to addr.
+func Dial(tb testing.TB, addr netip.AddrPort) *net.TCPConn {
+	tb.Helper()
+	c, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(addr))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return Own(tb, c)
+}
+
+// Accept returns the next connection of l.
+func Accept(tb testing.TB, l *net.TCPListener) *net.TCPConn {
+	tb.Helper()
+	_ = l.SetDeadline(time.Now().Add(Patience))
+	c, err := l.AcceptTCP()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return Own(tb, c)
+}
+
+// Own closes c at the end of the test and makes it fail rather than hang.
+func Own(tb testing.TB, c *net.TCPConn) *net.TCPConn {
+	tb.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(Patience))
+	return c
+}
+
+// Pair returns both ends of a connection. Deadlines are set on far only: near is for the code under test.
+func Pair(tb testing.TB) (near, far *net.TCPConn) {
+	tb.Helper()
+	l, addr := Listen(tb)
+	defer l.Close()
+	far = Dial(tb, addr)
+	near = Accept(tb, l)
+	_ = near.SetDeadline(time.Time{})
+	return near, far
+}
+
+// Reset closes c with a reset.
+func Reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// Write writes s to c.
+func Write(tb testing.TB, c *net.TCPConn, s string) {
+	tb.Helper()
+	if _, err := io.WriteString(c, s); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// WantRead fails unless the next bytes from c are s.
+func WantRead(tb testing.TB, c *net.TCPConn, s string) {
+	tb.Helper()
+	buf := make([]byte, len(s))
+	if n, err := io.ReadFull(c, buf); err != nil || string(buf) != s {
+		tb.Fatalf("read %q, %v; want %q", buf[:n], err, s)
+	}
+}
+
+// WantEOF fails unless c ends now, in good order.
+func WantEOF(tb testing.TB, c *net.TCPConn) {
+	tb.Helper()
+	var b [1]byte
+	if n, err := c.Read(b[:]); n != 0 || err != io.EOF {
+		tb.Fatalf("read %q, %v; want EOF", b[:n], err)
+	}
+}
+
+// WantReset fails unless c has been reset.
+func WantReset(tb testing.TB, c *net.TCPConn) {
+	tb.Helper()
+	var b [1]byte
+	if n, err := c.Read(b[:]); !errors.Is(err, syscall.ECONNRESET) {
+		tb.Fatalf("read %q, %v; want a reset", b[:n], err)
+	}
+}
+
+// Eventually waits until ok returns true. It is for what has no event to wait for, such as a counter.
+func Eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(Patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			tb.Fatalf("not in %v: %s", Patience, what)
+		}
+	}
+}
+
+// Descriptors returns how many file descriptors this process has open, or skips the test where it cannot be told.
+func Descriptors(tb testing.TB) int {
+	tb.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		tb.Skip(err)
+	}
+	return len(entries)
+}
+
+// FreePort returns a port that nobody listened on a moment ago.
+func FreePort(tb testing.TB) uint16 {
+	tb.Helper()
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return uint16(l.Addr().(*net.TCPAddr).Port)
+}
+
+// Loopback returns the loopback address with port.
+func Loopback(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+}
