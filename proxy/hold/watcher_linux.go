@@ -16,13 +16,14 @@ import (
 type Watcher struct {
 	mu      sync.Mutex
 	poller  *poller
-	watched map[uint64]watched
+	watched map[uint64]*watched
 	lastID  uint64
 }
 
 type watched struct {
 	conn syscall.RawConn
 	gone func()
+	told bool // belongs to run
 }
 
 // Watch calls gone once if the client leaves, soon after it does, from another goroutine. stop must be called before
@@ -42,12 +43,12 @@ func (w *Watcher) Watch(conn *net.TCPConn, gone func()) (stop func()) {
 		if err != nil {
 			return func() {}
 		}
-		w.poller, w.watched = p, make(map[uint64]watched)
+		w.poller, w.watched = p, make(map[uint64]*watched)
 		go w.run(p)
 	}
 	w.lastID++
 	id := w.lastID
-	w.watched[id] = watched{raw, gone}
+	w.watched[id] = &watched{conn: raw, gone: gone}
 	_ = raw.Control(func(fd uintptr) { w.poller.add(int(fd), id) })
 	return func() { w.unwatch(id) }
 }
@@ -74,14 +75,15 @@ func (w *Watcher) run(p *poller) {
 		w.mu.Lock()
 		e, ok := w.watched[id]
 		w.mu.Unlock()
-		if ok && e.left(events) {
+		if ok && !e.told && e.left(events) {
+			e.told = true
 			e.gone()
 		}
 	})
 }
 
 // left reports whether events mean that the client has gone. Its FIN alone does not, if it has sent something before.
-func (e watched) left(events uint32) bool {
+func (e *watched) left(events uint32) bool {
 	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
 		return true
 	}

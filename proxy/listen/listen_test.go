@@ -1,0 +1,235 @@
+package listen
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"tpa.dev/tpa/proxy/relay/tcptest"
+)
+
+const starveEnv = "LISTEN_TEST_STARVE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(starveEnv) != "" {
+		if err := starve(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// open1 listens on a free port and passes what it accepts on.
+func open1(tb testing.TB) (*Listener, chan *net.TCPConn) {
+	tb.Helper()
+	conns := make(chan *net.TCPConn, 4096)
+	l, err := Open(0, func(c *net.TCPConn) { conns <- c }, func(err error) { tb.Error(err) })
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(l.Close)
+	return l, conns
+}
+
+func TestBothFamilies(t *testing.T) {
+	l, conns := open1(t)
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		c, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(int(l.Port()))))
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			t.Logf("no %s here", host)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted := <-conns
+		tcptest.Write(t, accepted, "hello")
+		tcptest.WantRead(t, c.(*net.TCPConn), "hello")
+		_ = c.Close()
+		_ = accepted.Close()
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	l, _ := open1(t)
+	_, err := Open(l.Port(), nil, nil)
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), strconv.Itoa(int(l.Port()))) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCloseAndReopen(t *testing.T) {
+	l, conns := open1(t)
+	port := l.Port()
+	c := tcptest.Dial(t, tcptest.Loopback(port))
+	accepted := <-conns
+	l.Close()
+	l.Close()
+	if _, err := net.Dial("tcp", tcptest.Loopback(port).String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("dial after Close: %v", err)
+	}
+	tcptest.Write(t, accepted, "still open")
+	tcptest.WantRead(t, c, "still open")
+	_ = accepted.Close() // leaves TIME_WAIT behind, which must not keep the port
+	again, err := Open(port, func(c *net.TCPConn) { _ = c.Close() }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
+// What has queued up when the port is closed is accepted, not reset.
+func TestCloseServesTheQueue(t *testing.T) {
+	entered, release := make(chan struct{}, 100), make(chan struct{})
+	l, err := Open(0, func(c *net.TCPConn) {
+		entered <- struct{}{}
+		<-release
+		_, _ = io.WriteString(c, "served")
+		_ = c.Close()
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const queued = 20
+	var clients []*net.TCPConn
+	for range 1 + queued {
+		clients = append(clients, tcptest.Dial(t, tcptest.Loopback(l.Port())))
+	}
+	<-entered // the accept loop is busy with the first
+	closed := make(chan struct{})
+	go func() { l.Close(); close(closed) }()
+	<-l.closed
+	close(release)
+	for _, c := range clients {
+		tcptest.WantRead(t, c, "served")
+	}
+	<-closed
+}
+
+func TestManyConnectionsLeaveNothing(t *testing.T) {
+	l, conns := open1(t)
+	fds, goroutines := tcptest.Descriptors(t), runtime.NumGoroutine()
+	for range 2000 {
+		c, err := net.Dial("tcp", tcptest.Loopback(l.Port()).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tcptest.Reset(c.(*net.TCPConn))
+		_ = (<-conns).Close()
+	}
+	if now := tcptest.Descriptors(t); now > fds {
+		t.Errorf("%d descriptors, %d before", now, fds)
+	}
+	if now := runtime.NumGoroutine(); now > goroutines {
+		t.Errorf("%d goroutines, %d before", now, goroutines)
+	}
+}
+
+func TestKeepAliveIsInherited(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only set on Linux")
+	}
+	l, conns := open1(t)
+	tcptest.Dial(t, tcptest.Loopback(l.Port()))
+	c := <-conns
+	defer c.Close()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(fd uintptr) {
+		for _, option := range []struct{ level, name, want int }{
+			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
+			{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		} {
+			if got, err := unix.GetsockoptInt(int(fd), option.level, option.name); got != option.want || err != nil {
+				t.Errorf("option %d/%d is %d, %v; want %d", option.level, option.name, got, err, option.want)
+			}
+		}
+	})
+}
+
+func TestSurvivesEMFILE(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), starveEnv+"=1")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(stdout)
+	var port uint16
+	if _, err := fmt.Fscanf(out, "listening on %d\n", &port); err != nil {
+		t.Fatal(err)
+	}
+	c := tcptest.Dial(t, tcptest.Loopback(port))
+	tcptest.WantRead(t, c, "at last")
+	rest, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, rest)
+	}
+}
+
+// starve runs in a subprocess: it listens, runs out of descriptors until accepting has failed five times, and must
+// then still accept.
+func starve() error {
+	const failures = 5
+	conns, errs := make(chan *net.TCPConn, 1), make(chan error, 100)
+	l, err := Open(0, func(c *net.TCPConn) { conns <- c }, func(err error) { errs <- err })
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		return err
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: before.Max}); err != nil {
+		return err
+	}
+	fmt.Printf("listening on %d\n", l.Port())
+	start := time.Now()
+	for range failures {
+		if err := <-errs; !errors.Is(err, syscall.EMFILE) {
+			return fmt.Errorf("accept error %w, want EMFILE", err)
+		}
+	}
+	if waited := time.Since(start); waited < (5+10+20+40)*time.Millisecond {
+		return fmt.Errorf("%d failures in %v: no back-off", failures, waited)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		return err
+	}
+	c := <-conns
+	defer c.Close()
+	_, err = io.WriteString(c, "at last")
+	return err
+}
+
+func TestCloseDuringBackoff(t *testing.T) {
+	l := &Listener{closed: make(chan struct{})}
+	done := make(chan struct{})
+	go func() { l.sleep(time.Hour); close(done) }()
+	close(l.closed)
+	<-done
+}
