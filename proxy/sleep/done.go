@@ -67,7 +67,7 @@ func backoff(failures *int, first, most time.Duration) time.Duration {
 func (m *Machine) Dropped(missing []string, now time.Time) Action {
 	state := m.state
 	for _, holder := range missing {
-		state = state.dropped(holder, now)
+		state = state.Drop(holder, now)
 	}
 	state.Seq = m.state.Seq + 1
 	return Action{Kind: Swap, State: state}

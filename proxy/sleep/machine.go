@@ -229,7 +229,7 @@ func (m *Machine) awake(in Inputs) Action {
 		return m.provide(in)
 	case in.Leaving:
 		if have {
-			return Action{Kind: Swap, State: m.state.dropped(m.me, in.IdleSince), GivesUp: true}
+			return Action{Kind: Swap, State: m.state.Drop(m.me, in.IdleSince), GivesUp: true}
 		}
 		return Action{Kind: Wait}
 	case have && claim.Active():
@@ -361,7 +361,7 @@ func (m *Machine) prune(in Inputs) State {
 	state := m.state
 	for _, holder := range in.Gone {
 		if c, ok := state.Claims[holder]; ok && !c.Active() && holder != m.me {
-			state = state.dropped(holder, c.IdleSince)
+			state = state.Drop(holder, c.IdleSince)
 		}
 	}
 	return state

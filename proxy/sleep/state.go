@@ -156,8 +156,8 @@ func (s State) claimed(holder string, now time.Time) State {
 	return s
 }
 
-// dropped returns the State without the holder's claim; its use ended at the given time, or when the claim says.
-func (s State) dropped(holder string, used time.Time) State {
+// Drop returns the State without the holder's claim; its use ended at the given time, or when the claim says.
+func (s State) Drop(holder string, used time.Time) State {
 	s = s.clone()
 	if c, ok := s.Claims[holder]; ok && !c.Active() {
 		used = c.IdleSince

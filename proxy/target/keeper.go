@@ -1,0 +1,183 @@
+package target
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+
+	"go.uber.org/zap"
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/sleep"
+)
+
+const (
+	// callTimeout bounds one call to the API server. The write of 0 replicas has as long; a late arrival is harmless, see
+	// package sleep.
+	callTimeout = 5 * time.Second
+	// unclaimedAfter is how long a connection waits for an API server that does not answer before it is dialed without a
+	// claim: nobody else can put the target to sleep either.
+	unclaimedAfter = time.Second
+)
+
+// Use is how the Services of a target want it kept.
+type Use struct {
+	// IdleTimeout is the longest of the Services' idle time-outs.
+	IdleTimeout time.Duration
+	// WakeReplicas is the number of replicas to wake to; 0 means what the target had.
+	WakeReplicas int32
+	// Blocked says why the target must not sleep now; empty if it may.
+	Blocked string
+}
+
+// Config is what a Keeper is made of. All fields are required but Allow and the hooks.
+type Config struct {
+	Namespace string
+	Target    contract.Target
+	// Pod is the claim's holder; Process is unique to this process.
+	Pod, Process string
+	Store        *Store
+	Log          *zap.Logger
+	// Gone returns those holders whose pods seem gone.
+	Gone func(holders []string) []string
+	// Exists asks the API server whether a holder's pod exists.
+	Exists func(ctx context.Context, holder string) (bool, error)
+	// Allow, if set, is asked before the target is put to sleep, with the selector of its pods. It returns why not.
+	Allow func(podSelector string) string
+	// OnSleep and OnWake, if set, are called when this process has scaled the target to 0 and back up.
+	OnSleep, OnWake func()
+}
+
+// Keeper is one proxy's part in keeping one target. It implements front.Target.
+type Keeper struct {
+	config Config
+	gate   gate
+	kick   chan struct{}
+
+	// Guarded by gate.mu.
+	machine  *sleep.Machine
+	last     record
+	observed bool
+	use      Use
+	denied   string // what Allow said
+	ready    int
+	givingUp bool
+	retired  bool
+	ended    bool
+	lastErr  error
+}
+
+// New returns a Keeper; nothing happens before Run.
+func New(config Config) *Keeper {
+	k := &Keeper{config: config, kick: make(chan struct{}, 1), machine: sleep.New(config.Pod, config.Process)}
+	k.gate.changed = k.poke
+	k.gate.idleSince = time.Now()
+	return k
+}
+
+// Acquire implements front.Target.
+func (k *Keeper) Acquire(ctx context.Context, client netip.AddrPort) error {
+	return k.gate.wait(ctx, client)
+}
+
+// TryAcquire implements front.Target.
+func (k *Keeper) TryAcquire() bool { return k.gate.tryEnter() }
+
+// Release implements front.Target.
+func (k *Keeper) Release() { k.gate.leave() }
+
+// Awake implements front.Target.
+func (k *Keeper) Awake() bool {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	state, ok := k.machine.State()
+	return ok && state.Phase == sleep.Awake
+}
+
+// State returns the target's state as this proxy knows it, and whether it does.
+func (k *Keeper) State() (sleep.State, bool) {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	return k.machine.State()
+}
+
+// Observe takes in the target's Lease as watched; nil if it does not exist.
+func (k *Keeper) Observe(lease *coordinationv1.Lease) {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	var r record
+	if lease != nil {
+		r = recordOf(lease, now())
+	}
+	if r.version == k.last.version && k.observed || !k.newer(r) {
+		return // old news: the watch is behind this process's own writes
+	}
+	k.last, k.observed = r, true
+	k.machine.Observe(r.state, r.exists(), r.version, now())
+	k.swing()
+	k.poke()
+}
+
+// SetUse changes how the target is kept. It reports false if the Keeper has ended after Retire: another is needed.
+func (k *Keeper) SetUse(use Use) bool {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	if k.use != use || k.retired || k.denied != "" {
+		k.use, k.retired, k.denied = use, false, ""
+		k.poke()
+	}
+	return !k.ended
+}
+
+// SetReady tells how many backends are ready.
+func (k *Keeper) SetReady(n int) {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	if k.ready != n {
+		k.ready = n
+		k.poke()
+	}
+}
+
+// Retire has the Keeper give its claim up and end once the last connection inside has ended. It does not put the target
+// to sleep any more.
+func (k *Keeper) Retire() {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	k.retired = true
+	k.poke()
+}
+
+// Blocked says why the target may not sleep now; empty if it may.
+func (k *Keeper) Blocked() string {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	if k.use.Blocked != "" {
+		return k.use.Blocked
+	}
+	return k.denied
+}
+
+// swing opens or closes the gate as the claim says; gate.mu is held.
+func (k *Keeper) swing() {
+	k.gate.set((k.machine.Held() || k.unclaimed()) && !k.givingUp)
+}
+
+// unclaimed reports whether connections are dialed without a claim; gate.mu is held.
+func (k *Keeper) unclaimed() bool {
+	state, _ := k.machine.State()
+	return unreachable(k.lastErr) && k.ready > 0 && k.last.exists() && state.Phase == sleep.Awake &&
+		(k.gate.open || k.gate.waiting > 0 && time.Since(k.gate.waitingSince) > unclaimedAfter)
+}
+
+// poke makes Run look again.
+func (k *Keeper) poke() {
+	select {
+	case k.kick <- struct{}{}:
+	default:
+	}
+}
+
+// now is the time as it reads back from a Lease.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,202 @@
+package target
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"tpa.dev/tpa/proxy/sleep"
+)
+
+// Run keeps the target until the Keeper has retired, or until ctx ends: then it gives the claim up if nobody is inside.
+func (k *Keeper) Run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		action, was := k.next(false)
+		if action.Kind == sleep.Wait {
+			if k.end() {
+				return
+			}
+			timer.Stop()
+			if !action.At.IsZero() {
+				timer.Reset(time.Until(action.At))
+			}
+			select {
+			case <-k.kick:
+			case <-timer.C:
+			case <-ctx.Done():
+				k.leave()
+				return
+			}
+			continue
+		}
+		// The context's end does not break off what is under way: an answer that is not waited for leaves doubt.
+		k.do(context.WithoutCancel(ctx), action, was)
+		if ctx.Err() != nil {
+			k.leave()
+			return
+		}
+	}
+}
+
+// leave finishes a sleep that is under way and gives the claim up, as far as that is quickly done.
+func (k *Keeper) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*callTimeout)
+	defer cancel()
+	for ctx.Err() == nil {
+		action, was := k.next(true)
+		if action.Kind == sleep.Wait {
+			return
+		}
+		k.do(ctx, action, was)
+	}
+}
+
+// end reports whether the Keeper has retired and nothing is left to do.
+func (k *Keeper) end() bool {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	state, exists := k.machine.State()
+	_, claims := state.Claims[k.config.Pod]
+	owes := exists && (claims && state.Phase == sleep.Awake || state.Phase == sleep.Sleeping && state.By == k.config.Process)
+	k.ended = k.ended || k.retired && k.gate.active == 0 && k.gate.waiting == 0 && !owes
+	return k.ended
+}
+
+// next asks the machine what to do, and closes the gate if that gives the claim up.
+func (k *Keeper) next(leaving bool) (sleep.Action, record) {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	in := sleep.Inputs{
+		Now: now(), Active: k.gate.active, IdleSince: k.gate.idleSince.UTC().Truncate(time.Millisecond),
+		Waiting: k.gate.waiting > 0, Ready: k.ready, IdleTimeout: k.use.IdleTimeout, WakeReplicas: k.use.WakeReplicas,
+		Blocked: k.use.Blocked != "" || k.denied != "" || k.retired, Leaving: leaving || k.retired,
+	}
+	if state, ok := k.machine.State(); ok {
+		holders := make([]string, 0, len(state.Claims))
+		for holder := range state.Claims {
+			holders = append(holders, holder)
+		}
+		in.Gone = k.config.Gone(holders)
+	}
+	action := k.machine.Next(in)
+	k.givingUp = action.GivesUp
+	k.swing()
+	return action, k.last
+}
+
+// do carries an action out and tells the machine how it ended.
+func (k *Keeper) do(ctx context.Context, a sleep.Action, was record) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var (
+		result  sleep.Result
+		written record
+		err     error
+		ns, t   = k.config.Namespace, k.config.Target
+	)
+	switch a.Kind {
+	case sleep.ReadLease:
+		written, err = k.config.Store.read(ctx, ns, t)
+	case sleep.Swap:
+		written, err = k.config.Store.swap(ctx, ns, t, was, a.State)
+	case sleep.ReadScale:
+		var selector string
+		result.Scale, selector, err = k.config.Store.scale(ctx, ns, t)
+		k.ask(selector, err)
+	case sleep.WriteScale:
+		result.Scale, err = k.config.Store.setScale(ctx, ns, t, a.Scale, a.Replicas)
+		k.scaled(a, err)
+	case sleep.Verify:
+		result.Missing, err = k.missing(ctx, a.Holders)
+	}
+	result.Outcome = outcome(err)
+	k.done(a, result, written, err)
+	if a.Kind == sleep.Verify && err == nil && len(result.Missing) > 0 {
+		k.gate.mu.Lock()
+		drop, was := k.machine.Dropped(result.Missing, now()), k.last
+		k.gate.mu.Unlock()
+		written, err := k.config.Store.swap(ctx, ns, t, was, drop.State)
+		k.done(drop, sleep.Result{Outcome: outcome(err)}, written, err)
+	}
+}
+
+// done takes in how a call ended.
+func (k *Keeper) done(a sleep.Action, r sleep.Result, written record, err error) {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	if err != nil && r.Outcome != sleep.Conflict && (k.lastErr == nil || k.lastErr.Error() != err.Error()) {
+		k.config.Log.Warn("target: call failed", zap.Error(err))
+	}
+	if r.Outcome != sleep.Conflict {
+		k.lastErr = err
+	}
+	before, _ := k.machine.State()
+	k.machine.Done(a, r, now())
+	k.givingUp = false
+	if r.Outcome == sleep.OK && (a.Kind == sleep.Swap || a.Kind == sleep.ReadLease) && k.newer(written) {
+		k.last = written
+		k.machine.Observe(written.state, written.exists(), written.version, now())
+		if a.Kind == sleep.Swap && before.Phase != written.state.Phase {
+			k.config.Log.Info("target: "+string(written.state.Phase), zap.Int32("replicas", written.state.Replicas),
+				zap.Duration("after", written.state.Since.Sub(before.Since)))
+		}
+	}
+	k.swing()
+}
+
+// newer reports whether a record is not older than what was observed; gate.mu is held.
+func (k *Keeper) newer(r record) bool {
+	if !r.exists() || !k.last.exists() {
+		return true
+	}
+	n, err := resourceversion.CompareResourceVersion(r.version, k.last.version)
+	return err != nil || n >= 0
+}
+
+// ask asks Allow whether a target that is about to sleep may.
+func (k *Keeper) ask(podSelector string, err error) {
+	if err != nil || k.config.Allow == nil {
+		return
+	}
+	why := k.config.Allow(podSelector)
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	k.denied = why
+}
+
+// scaled reports a write of the scale.
+func (k *Keeper) scaled(a sleep.Action, err error) {
+	if err != nil {
+		return
+	}
+	hook := k.config.OnSleep
+	if a.Replicas > 0 {
+		hook = k.config.OnWake
+		k.gate.mu.Lock()
+		source := k.gate.source
+		k.gate.mu.Unlock()
+		k.config.Log.Info("target: scaled up", zap.Int32("replicas", a.Replicas), zap.Stringer("for", source.Addr()))
+	}
+	if hook != nil {
+		hook()
+	}
+}
+
+// missing returns the holders whose pods do not exist.
+func (k *Keeper) missing(ctx context.Context, holders []string) ([]string, error) {
+	var missing []string
+	for _, holder := range holders {
+		exists, err := k.config.Exists(ctx, holder)
+		if err != nil {
+			return nil, fmt.Errorf("look for pod %s/%s: %w", k.config.Namespace, holder, err)
+		}
+		if !exists {
+			missing = append(missing, holder)
+		}
+	}
+	return missing, nil
+}

@@ -1,0 +1,184 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/sleep"
+)
+
+// stewardHolder is the controller's claim. It is not the name of a pod, so no proxy drops it.
+const stewardHolder = "/controller"
+
+// ErrBusy is returned while a proxy is about to put the target to sleep: ask again in a moment.
+var ErrBusy = errors.New("target is falling asleep")
+
+// Held is how a target stands once the controller holds it.
+type Held struct {
+	// Found says that the workload exists.
+	Found bool
+	// Zero says that it has no replicas by somebody else's decision: there is nothing to wait for.
+	Zero bool
+}
+
+// Steward does for the controller what it needs of targets. It keeps one state machine for each target it holds, so
+// that a sleep that its author left unfinished is noticed and taken over as by any proxy.
+type Steward struct {
+	store   *Store
+	process string
+
+	mu       sync.Mutex
+	machines map[key]*sleep.Machine
+}
+
+type key struct {
+	namespace string
+	target    contract.Target
+}
+
+// NewSteward returns a Steward; process is unique to this process.
+func NewSteward(store *Store, process string) *Steward {
+	return &Steward{store: store, process: stewardHolder + "/" + process, machines: map[key]*sleep.Machine{}}
+}
+
+// Hold claims the target for the controller and scales it up if TPA put it to sleep. It may be repeated. The claim
+// lasts until Release or Forget.
+func (s *Steward) Hold(ctx context.Context, namespace string, t contract.Target) (Held, error) {
+	was, err := s.store.read(ctx, namespace, t)
+	if err != nil {
+		return Held{}, err
+	}
+	sc, _, err := s.store.scale(ctx, namespace, t)
+	if outcome(err) == sleep.Refused {
+		return Held{}, nil
+	}
+	if err != nil {
+		return Held{}, err
+	}
+	byHand := sc.Replicas == 0 && was.state.Phase != sleep.Sleeping && !was.state.Owed
+	if !was.exists() || byHand {
+		return Held{Found: true, Zero: sc.Replicas == 0}, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.machines[key{namespace, t}]
+	if m == nil {
+		m = sleep.New(stewardHolder, s.process)
+		s.machines[key{namespace, t}] = m
+	}
+	return Held{Found: true}, s.run(ctx, namespace, t, m, was)
+}
+
+// run lets the machine claim the target and scale it up; mu is held.
+func (s *Steward) run(ctx context.Context, namespace string, t contract.Target, m *sleep.Machine, was record) error {
+	m.Observe(was.state, was.exists(), was.version, now())
+	in := sleep.Inputs{Waiting: true, IdleTimeout: time.Hour}
+	for ctx.Err() == nil {
+		in.Now = now()
+		a := m.Next(in)
+		if a.Kind == sleep.Wait {
+			if m.Held() {
+				return nil
+			}
+			return fmt.Errorf("hold %s in %s: %w", t, namespace, ErrBusy)
+		}
+		var (
+			result sleep.Result
+			err    error
+		)
+		switch a.Kind {
+		case sleep.ReadLease:
+			was, err = s.store.read(ctx, namespace, t)
+		case sleep.Swap:
+			var written record
+			if written, err = s.store.swap(ctx, namespace, t, was, a.State); err == nil {
+				was = written
+			}
+		case sleep.ReadScale:
+			result.Scale, _, err = s.store.scale(ctx, namespace, t)
+		case sleep.WriteScale:
+			result.Scale, err = s.store.setScale(ctx, namespace, t, a.Scale, a.Replicas)
+		}
+		result.Outcome = outcome(err)
+		m.Done(a, result, now())
+		switch {
+		case result.Outcome != sleep.OK && result.Outcome != sleep.Conflict:
+			return err
+		case result.Outcome == sleep.OK && (a.Kind == sleep.Swap || a.Kind == sleep.ReadLease):
+			m.Observe(was.state, was.exists(), was.version, now())
+		}
+	}
+	return ctx.Err()
+}
+
+// Release ends a Hold.
+func (s *Steward) Release(ctx context.Context, namespace string, t contract.Target) error {
+	s.mu.Lock()
+	delete(s.machines, key{namespace, t})
+	s.mu.Unlock()
+	return s.change(ctx, namespace, t, func(state *sleep.State) bool {
+		_, held := state.Claims[stewardHolder]
+		if held {
+			*state = state.Drop(stewardHolder, now())
+		}
+		return held
+	})
+}
+
+// Settle keeps the target from sleeping before a time. It creates the target's Lease if there is none.
+func (s *Steward) Settle(ctx context.Context, namespace string, t contract.Target, until time.Time) error {
+	return s.change(ctx, namespace, t, func(state *sleep.State) bool {
+		if state.Phase == "" {
+			*state = sleep.State{Phase: sleep.Awake, Since: now()}
+		}
+		later := until.After(state.NotBefore)
+		if later {
+			state.NotBefore = until.UTC().Truncate(time.Millisecond)
+		}
+		return later
+	})
+}
+
+// Forget restores the replicas of a target that TPA put to sleep and deletes its Lease.
+func (s *Steward) Forget(ctx context.Context, namespace string, t contract.Target) error {
+	was, err := s.store.read(ctx, namespace, t)
+	if err != nil || !was.exists() {
+		return err
+	}
+	if was.state.Owed || was.state.Phase == sleep.Sleeping {
+		if _, err := s.Hold(ctx, namespace, t); err != nil {
+			return err
+		}
+		if was, err = s.store.read(ctx, namespace, t); err != nil || !was.exists() {
+			return err
+		}
+	}
+	s.mu.Lock()
+	delete(s.machines, key{namespace, t})
+	s.mu.Unlock()
+	return s.store.remove(ctx, namespace, t, was)
+}
+
+// change writes what edit makes of the state until no other write comes in between. edit gets the zero State if there
+// is no Lease, and reports whether there is anything to write.
+func (s *Steward) change(ctx context.Context, namespace string, t contract.Target, edit func(*sleep.State) bool) error {
+	for {
+		was, err := s.store.read(ctx, namespace, t)
+		if err != nil {
+			return err
+		}
+		state := was.state
+		if !edit(&state) {
+			return nil
+		}
+		state.Seq++
+		_, err = s.store.swap(ctx, namespace, t, was, state)
+		if outcome(err) != sleep.Conflict || ctx.Err() != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,147 @@
+// Package target keeps targets asleep and awake on a real API server: it carries out what package sleep decides.
+//
+// A Keeper is one proxy's part for one target: it is what connections acquire before they are dialed (the data path's
+// front.Target), and the goroutine that reads and writes the target's Lease and scale. A Steward does for the controller
+// what it needs of targets: keep one awake while its Service is restored, let one settle, forget one.
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/scale"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/sleep"
+)
+
+// Store reads and changes the Leases and scales of targets, always at the API server and never from a cache.
+type Store struct {
+	Client client.Client
+	Scales scale.ScalesGetter
+}
+
+// NewStore returns a Store that talks to the API server of a configuration.
+func NewStore(config *rest.Config, c client.Client) (*Store, error) {
+	d, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("discovery client: %w", err)
+	}
+	scales, err := scale.NewForConfig(rest.CopyConfig(config), c.RESTMapper(), dynamic.LegacyAPIPathResolverFunc,
+		scale.NewDiscoveryScaleKindResolver(d))
+	if err != nil {
+		return nil, fmt.Errorf("scale client: %w", err)
+	}
+	return &Store{Client: c, Scales: scales}, nil
+}
+
+// record is a target's Lease as last read or written; the zero value is a Lease that does not exist.
+type record struct {
+	version string
+	state   sleep.State
+}
+
+func (r record) exists() bool { return r.version != "" }
+
+// recordOf reads a target's Lease. A state that cannot be read counts as a target that was just taken over: awake,
+// unclaimed, idle from now, so that damage costs a full idle time and nothing else.
+func recordOf(lease *coordinationv1.Lease, now time.Time) record {
+	state, err := sleep.Parse(lease.Annotations[contract.StateKey])
+	if err != nil {
+		state = sleep.State{Phase: sleep.Awake, Since: now}
+	}
+	return record{version: lease.ResourceVersion, state: state}
+}
+
+func (s *Store) read(ctx context.Context, namespace string, t contract.Target) (record, error) {
+	var lease coordinationv1.Lease
+	err := s.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: t.Lease()}, &lease)
+	if apierrors.IsNotFound(err) {
+		return record{}, nil
+	}
+	if err != nil {
+		return record{}, fmt.Errorf("read lease %s/%s: %w", namespace, t.Lease(), err)
+	}
+	return recordOf(&lease, now()), nil
+}
+
+// swap writes a state if the Lease is still as it was read, and returns the Lease as written.
+func (s *Store) swap(ctx context.Context, namespace string, t contract.Target, was record, state sleep.State) (record, error) {
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		Namespace: namespace, Name: t.Lease(), ResourceVersion: was.version,
+		Labels:      map[string]string{contract.LeaseLabel: contract.LeaseTarget},
+		Annotations: map[string]string{contract.TargetKey: t.String(), contract.StateKey: state.String()},
+	}}
+	write := s.Client.Update
+	if !was.exists() {
+		write = func(ctx context.Context, o client.Object, _ ...client.UpdateOption) error {
+			return s.Client.Create(ctx, o)
+		}
+	}
+	if err := write(ctx, lease); err != nil {
+		return record{}, fmt.Errorf("write lease %s/%s: %w", namespace, t.Lease(), err)
+	}
+	return record{version: lease.ResourceVersion, state: state}, nil
+}
+
+func (s *Store) remove(ctx context.Context, namespace string, t contract.Target, was record) error {
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: t.Lease()}}
+	err := s.Client.Delete(ctx, lease, client.Preconditions{ResourceVersion: &was.version})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete lease %s/%s: %w", namespace, t.Lease(), err)
+	}
+	return nil
+}
+
+// scale reads a target's scale, and the selector of its pods.
+func (s *Store) scale(ctx context.Context, namespace string, t contract.Target) (sleep.Scale, string, error) {
+	got, err := s.Scales.Scales(namespace).Get(ctx, t.GroupResource(), t.Name, metav1.GetOptions{})
+	if err != nil {
+		return sleep.Scale{}, "", fmt.Errorf("read scale of %s in %s: %w", t, namespace, err)
+	}
+	return sleep.Scale{Replicas: got.Spec.Replicas, ResourceVersion: got.ResourceVersion}, got.Status.Selector, nil
+}
+
+// setScale writes the replicas of a target that is still at the resourceVersion of the scale.
+func (s *Store) setScale(ctx context.Context, namespace string, t contract.Target, at sleep.Scale, replicas int32) (sleep.Scale, error) {
+	got, err := s.Scales.Scales(namespace).Update(ctx, t.GroupResource(), &autoscalingv1.Scale{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: t.Name, ResourceVersion: at.ResourceVersion},
+		Spec:       autoscalingv1.ScaleSpec{Replicas: replicas},
+	}, metav1.UpdateOptions{FieldManager: contract.FieldManager})
+	if err != nil {
+		return sleep.Scale{}, fmt.Errorf("scale %s in %s to %d: %w", t, namespace, replicas, err)
+	}
+	return sleep.Scale{Replicas: got.Spec.Replicas, ResourceVersion: got.ResourceVersion}, nil
+}
+
+// outcome classifies the end of a call by whether it was, or may yet be, carried out. Only answers that the API server
+// gives before it writes count as not carried out.
+func outcome(err error) sleep.Outcome {
+	switch {
+	case err == nil:
+		return sleep.OK
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+		return sleep.Conflict
+	case apierrors.IsNotFound(err), apierrors.IsForbidden(err), apierrors.IsUnauthorized(err), apierrors.IsInvalid(err),
+		apierrors.IsBadRequest(err), apierrors.IsMethodNotSupported(err), meta.IsNoMatchError(err):
+		return sleep.Refused
+	}
+	return sleep.Unknown
+}
+
+// unreachable reports whether a call failed because the API server did not answer.
+func unreachable(err error) bool {
+	var status apierrors.APIStatus
+	return err != nil && !errors.As(err, &status) && !meta.IsNoMatchError(err)
+}
