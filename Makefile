@@ -9,6 +9,9 @@ NODES    ?= 1
 OVERLAY  ?= manifests/base
 KUBECTL  ?= kubectl
 FUZZTIME ?= 20s
+# Where deploy takes TPA's images from; empty: what the overlay says.
+REGISTRY ?=
+TAG      ?= dev
 # Other images to build from than this machine's Go and scratch, such as the Dockerfiles' defaults.
 BUILDER  ?=
 BASE     ?=
@@ -67,8 +70,8 @@ load: bin/cluster $(IMAGES) $(TEST_IMAGES) ## bring all images into that cluster
 	@bin/cluster load $(IMAGES) $(TEST_IMAGES)
 
 .PHONY: deploy
-deploy: ## TPA onto kubectl's current cluster (OVERLAY=manifests/base, KUBECTL="bin/cluster kubectl")
-	@KUBECTL='$(KUBECTL)' OVERLAY='$(OVERLAY)' manifests/deploy.sh
+deploy: ## TPA onto kubectl's current cluster (OVERLAY=, KUBECTL=, REGISTRY=registry.example.com/team TAG=v1: your images)
+	@KUBECTL='$(KUBECTL)' OVERLAY='$(OVERLAY)' REGISTRY='$(REGISTRY)' TAG='$(TAG)' manifests/deploy.sh
 
 .PHONY: undeploy
 undeploy: ## restore every managed Service, wait for that, then remove TPA
@@ -89,7 +92,7 @@ test: ## everything: lint, unit, e2e
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
-	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))
+	@unformatted=$$(find . -path ./.cluster -prune -o -path ./bin -prune -o -name '*.go' -exec gofmt -l {} +)
 	[[ -z $$unformatted ]] || { printf 'gofmt -w these:\n%s\n' "$$unformatted" >&2; exit 1; }
 	for module in . test/cluster; do
 		(cd $$module && go vet -tags e2e ./... && $(STATICCHECK) -tags e2e ./...)
