@@ -34,7 +34,7 @@ func startAPI(ctx context.Context, first *node, cache string) error {
 		"--kubelet-client-key="+c.path("pki/kubelet-client.key"),
 		"--kubelet-preferred-address-types=InternalIP",
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+c.path("pki/accounts.key"),
+		"--service-account-key-file="+c.path("pki/accounts.pub"),
 		"--service-account-signing-key-file="+c.path("pki/accounts.key"))
 	if err != nil {
 		return err
@@ -111,8 +111,8 @@ func startCertManager(ctx context.Context, first *node, cache string) error {
 			return err
 		}
 	}
-	_, err = first.start("cert-manager", nil, cache+"/certmanager",
-		"-kubeconfig="+first.run.c.path("pki/cert-manager.kubeconfig"))
+	login := []string{"KUBECONFIG=" + first.run.c.path("pki/cert-manager.kubeconfig")}
+	_, err = first.start("cert-manager", login, cache+"/certmanager")
 	return err
 }
 

@@ -108,6 +108,10 @@ func (c *cluster) writePKI(nodes int) error {
 	if err != nil {
 		return err
 	}
+	accountsPublic, err := x509.MarshalPKIXPublicKey(&accounts.PublicKey)
+	if err != nil {
+		return err
+	}
 	caKey, err := encodeKey(ca.key)
 	if err != nil {
 		return err
@@ -123,6 +127,7 @@ func (c *cluster) writePKI(nodes int) error {
 	}
 	files := map[string][]byte{
 		"pki/ca.crt": ca.pem, "pki/ca.key": caKey, "pki/accounts.key": accountsKey,
+		"pki/accounts.pub":  pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: accountsPublic}),
 		"pki/apiserver.crt": server, "pki/apiserver.key": serverKey,
 		"pki/kubelet-client.crt": client, "pki/kubelet-client.key": clientKey,
 	}
