@@ -34,7 +34,7 @@ type Target interface {
 type Config struct {
 	// Name appears in errors, as in "shop/web".
 	Name string
-	// Target is required.
+	// Target is what connections acquire unless Settings say otherwise. Required.
 	Target Target
 	// Budget bounds the connections held by all Services together; nil for no bound.
 	Budget *hold.Budget
@@ -48,6 +48,9 @@ type Config struct {
 
 // Settings of a Service. The zero value is the defaults.
 type Settings struct {
+	// Target is what connections acquire from now on; those that have acquired another release that one. Default
+	// Config.Target.
+	Target Target
 	// WakeTimeout is how long a connection is held, from accept (or the first byte, with WakeOnData) to a connected
 	// backend. Default 2 minutes; any positive time.
 	WakeTimeout time.Duration
@@ -72,7 +75,10 @@ type Port struct {
 	Passive bool
 }
 
-func (s Settings) withDefaults() Settings {
+func (s Settings) withDefaults(target Target) Settings {
+	if s.Target == nil {
+		s.Target = target
+	}
 	if s.WakeTimeout <= 0 {
 		s.WakeTimeout = DefaultWakeTimeout
 	}

@@ -72,7 +72,7 @@ func (c *conn) serve() {
 // handle returns nil after relaying, or why it did not come to that.
 func (c *conn) handle() error {
 	settings := c.s.settings.Load()
-	target := c.s.config.Target
+	target := settings.Target
 	if c.port.passive.Load() || settings.ignores(c.addr.Addr()) {
 		if !target.Awake() {
 			return errAsleep
@@ -91,7 +91,7 @@ func (c *conn) handle() error {
 // claim returns nil once the connection counts as use of an awake target. It runs for every connection, and while the
 // claim is held it must cost nothing.
 func (c *conn) claim(settings *Settings) error {
-	target := c.s.config.Target
+	target := settings.Target
 	if target.TryAcquire() {
 		return nil
 	}

@@ -65,7 +65,7 @@ func New(config Config) *Service {
 
 // SetSettings changes the settings for connections accepted from now on.
 func (s *Service) SetSettings(settings Settings) {
-	settings = settings.withDefaults()
+	settings = settings.withDefaults(s.config.Target)
 	settings.IgnoreSources = slices.Clone(settings.IgnoreSources)
 	s.mu.Lock()
 	defer s.mu.Unlock()
