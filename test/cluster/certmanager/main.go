@@ -43,6 +43,7 @@ import (
 	_ "github.com/cert-manager/cert-manager/pkg/controller/issuers"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/selfsigned"
+	"github.com/cert-manager/cert-manager/pkg/util"
 )
 
 // namespace is where ClusterIssuers find their Secrets, as in cert-manager's own
@@ -130,6 +131,8 @@ func runInjecting(ctx context.Context, kubeconfig string, synced func()) error {
 			return fmt.Errorf("cainjector: %w", err)
 		}
 	}
+	// The injector applies as the field manager that its user agent names.
+	config = util.RestConfigWithUserAgent(config, "cainjector")
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:  types,
 		Metrics: metricsserver.Options{BindAddress: "0"},
