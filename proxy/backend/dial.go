@@ -88,8 +88,11 @@ func (p *Pool) Dial(ctx context.Context, client netip.AddrPort) (*Conn, error) {
 		if err == nil {
 			return c, nil
 		}
-		r.attempts, r.last = r.attempts+1, err
-		if ctx.Err() != nil {
+		interrupted := ended(ctx)
+		if !interrupted || r.last == nil { // an interrupted attempt says less than one that failed
+			r.attempts, r.last = r.attempts+1, err
+		}
+		if interrupted {
 			return nil, r.gaveUp(ctx)
 		}
 	}
@@ -102,7 +105,7 @@ func (p *Pool) connect(ctx context.Context, b *Backend) (*Conn, error) {
 	<-b.connects
 	if err != nil {
 		b.inFlight.Add(-1)
-		if ctx.Err() == nil {
+		if !ended(ctx) {
 			b.avoid.Store(time.Now().Add(avoidFor).UnixNano())
 			if p.OnFailure != nil {
 				p.OnFailure(err)
@@ -114,6 +117,13 @@ func (p *Pool) connect(ctx context.Context, b *Backend) (*Conn, error) {
 		b.avoid.Store(0)
 	}
 	return &Conn{TCPConn: tcp, backend: b}, nil
+}
+
+// ended reports whether ctx has ended or is about to: the dialer has a timer of its own for the same deadline, which may
+// fire first.
+func ended(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // dialer finds a backend that has vanished without a word in about two minutes, as package listen does for clients.
@@ -152,6 +162,7 @@ func (r *retry) wait(ctx context.Context, changed <-chan struct{}, after <-chan 
 }
 
 func (r *retry) gaveUp(ctx context.Context) error {
+	<-ctx.Done()
 	cause := context.Cause(ctx)
 	switch {
 	case r.last != nil && r.attempts == 1:

@@ -1,0 +1,246 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"tpa.dev/tpa/proxy/hold"
+	"tpa.dev/tpa/proxy/relay/tcptest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeTarget is asleep until wake or fail is called.
+type fakeTarget struct {
+	mu       sync.Mutex
+	awake    bool
+	err      error
+	changed  chan struct{} // closed by wake and fail
+	uses     int           // successful acquisitions not yet released
+	acquired int           // all of them
+	waiting  int           // Acquire calls under way
+}
+
+func newTarget(awake bool) *fakeTarget {
+	t := &fakeTarget{changed: make(chan struct{})}
+	if awake {
+		t.wake()
+	}
+	return t
+}
+
+func (t *fakeTarget) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.awake = true
+	close(t.changed)
+}
+
+func (t *fakeTarget) sleep() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.awake, t.changed = false, make(chan struct{})
+}
+
+func (t *fakeTarget) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.err = err
+	close(t.changed)
+}
+
+func (t *fakeTarget) TryAcquire() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.awake {
+		t.uses++
+		t.acquired++
+	}
+	return t.awake
+}
+
+func (t *fakeTarget) Acquire(ctx context.Context, client netip.AddrPort) error {
+	if !client.Addr().Is4() && !client.Addr().Is6() || client.Addr().Is4In6() || client.Port() == 0 {
+		return errors.New("not a client's address: " + client.String())
+	}
+	if t.TryAcquire() {
+		return nil
+	}
+	t.mu.Lock()
+	changed := t.changed
+	t.waiting++
+	t.mu.Unlock()
+	select {
+	case <-changed:
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	t.waiting--
+	err := t.err
+	t.mu.Unlock()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return err
+	}
+	return t.Acquire(ctx, client)
+}
+
+func (t *fakeTarget) Release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.uses--
+}
+
+func (t *fakeTarget) Awake() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.awake
+}
+
+func (t *fakeTarget) counts() (uses, acquired, waiting int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.uses, t.acquired, t.waiting
+}
+
+// world is a Service under test with one port and one backend.
+type world struct {
+	*Service
+	tb      testing.TB
+	target  *fakeTarget
+	port    uint16
+	backend *net.TCPListener
+	addr    netip.AddrPort // the backend's
+
+	mu   sync.Mutex
+	errs []error
+	held chan heldFor
+}
+
+// heldFor is one call of OnHeld.
+type heldFor struct {
+	waited  time.Duration
+	outcome Outcome
+}
+
+// newWorld starts a Service. At the end of the test every use must have been released, and every connection have one
+// outcome.
+func newWorld(tb testing.TB, awake bool, settings Settings, budget *hold.Budget) *world {
+	tb.Helper()
+	w := &world{tb: tb, target: newTarget(awake), port: tcptest.FreePort(tb), held: make(chan heldFor, 4096)}
+	w.backend, w.addr = tcptest.Listen(tb)
+	w.Service = New(Config{Name: "shop/web", Target: w.target, Budget: budget, OnError: func(err error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.errs = append(w.errs, err)
+	}, OnHeld: func(d time.Duration, o Outcome) { w.held <- heldFor{d, o} }})
+	w.SetSettings(settings)
+	w.SetBackends(w.port, []netip.AddrPort{w.addr})
+	if err := w.SetPorts([]Port{{Listen: w.port}}); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		w.Close()
+		if uses, _, _ := w.target.counts(); uses != 0 {
+			tb.Errorf("%d uses of the target not released", uses)
+		}
+		var ended int64
+		for _, o := range Outcomes() {
+			ended += w.Stats().Ended(o)
+		}
+		if accepted := w.Stats().Accepted(); ended != accepted {
+			tb.Errorf("%d connections accepted, %d ended", accepted, ended)
+		}
+		if w.Stats().Active() != 0 || w.Stats().Held() != 0 || budget.Held() != 0 || w.Service.held.Held() != 0 {
+			tb.Errorf("%d active, %d held at the end", w.Stats().Active(), w.Stats().Held())
+		}
+	})
+	return w
+}
+
+func (w *world) errors() []error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.errs
+}
+
+func (w *world) dial() *net.TCPConn { return tcptest.Dial(w.tb, tcptest.Loopback(w.port)) }
+
+// wantReset connects and fails unless the connection is reset, which may happen before connecting has returned.
+func (w *world) wantReset() {
+	w.tb.Helper()
+	c, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(tcptest.Loopback(w.port)))
+	if errors.Is(err, syscall.ECONNRESET) {
+		return
+	}
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	tcptest.WantReset(w.tb, tcptest.Own(w.tb, c))
+}
+
+func (w *world) accept() *net.TCPConn { return tcptest.Accept(w.tb, w.backend) }
+
+// echo has the backend send back what it gets, for any number of connections.
+func (w *world) echo() {
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for {
+			c, err := w.backend.AcceptTCP()
+			if err != nil {
+				return
+			}
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	w.tb.Cleanup(func() { _ = w.backend.Close(); w.Close(); wg.Wait() })
+}
+
+func (w *world) wantHeld(n int64) {
+	w.tb.Helper()
+	tcptest.Eventually(w.tb, "the wanted number of held connections", func() bool { return w.Stats().Held() == n })
+}
+
+func (w *world) wantWaiting(n int) {
+	w.tb.Helper()
+	tcptest.Eventually(w.tb, "the wanted number of wakes under way", func() bool {
+		_, _, waiting := w.target.counts()
+		return waiting == n
+	})
+}
+
+func (w *world) wantEnded(o Outcome, n int64) {
+	w.tb.Helper()
+	tcptest.Eventually(w.tb, "outcome "+o.String(), func() bool { return w.Stats().Ended(o) == n })
+}
+
+// wantEcho fails unless c reaches the echoing backend.
+func wantEcho(tb testing.TB, c *net.TCPConn) {
+	tb.Helper()
+	tcptest.Write(tb, c, "ping")
+	tcptest.WantRead(tb, c, "ping")
+}
+
+func soon(tb testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	tb.Cleanup(cancel)
+	return ctx
+}
