@@ -50,8 +50,9 @@ bin/images/.from: FORCE
 .PHONY: test-images
 test-images: $(TEST_IMAGES) ## the images that the tests and the demo wake: app, postgres, redis
 
-bin/images/app.tar: $(wildcard test/images/app/*.go)
-bin/images/postgres.tar: $(wildcard test/images/entry/*.go)
+bin/images/redis.tar: test/images/packages.sh
+bin/images/app.tar: $(filter-out %_test.go,$(wildcard test/images/app/*.go))
+bin/images/postgres.tar: $(filter-out %_test.go,$(wildcard test/images/entry/*.go)) test/images/packages.sh
 $(TEST_IMAGES): bin/images/%.tar: test/images/build.sh | bin/cluster
 	@echo "building localhost/$*:dev"
 	test/images/build.sh $*
