@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -81,21 +82,28 @@ func enableControllers(dir string) {
 	}
 }
 
-// systemCgroup opens the v2 group of everything that up starts, and that thereby all
-// descendants are in. It accounts for nothing: it is how down finds them. A kernel
-// without a v2 hierarchy is left to the other ways of finding them.
-func systemCgroup() (fd int, ok bool) {
+// inSystemCgroup lets a process start in the v2 group of all that up starts, where its
+// descendants stay as well. The group accounts for nothing: it is how down finds them.
+// A kernel without a v2 hierarchy is left to the other ways of finding them.
+func inSystemCgroup(attr *syscall.SysProcAttr) *syscall.SysProcAttr {
+	if fd, err := systemCgroup(); err == nil {
+		attr.UseCgroupFD, attr.CgroupFD = true, fd
+	}
+	return attr
+}
+
+// systemCgroup opens that group, once: it stays open until this program ends.
+var systemCgroup = sync.OnceValues(func() (fd int, err error) {
 	_, v2 := cgroupMounts()
 	if v2 == "" {
-		return 0, false
+		return -1, errors.New("no cgroup v2 hierarchy")
 	}
 	dir := filepath.Join(v2, "tpa-system")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return 0, false
+		return -1, err
 	}
-	fd, err := syscall.Open(dir, syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
-	return fd, err == nil
-}
+	return syscall.Open(dir, syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+})
 
 // ourCgroups lists every top-level group of a cluster, in every hierarchy.
 func ourCgroups() []string {

@@ -141,7 +141,11 @@ func addLibraries(entries map[string]entry) error {
 	slices.Sort(search)
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		file := entries[name].from
-		if file == "" || !isDynamic(file) {
+		if file == "" {
+			continue
+		}
+		program, dynamic := inspectELF(file)
+		if !dynamic {
 			continue
 		}
 		cmd := exec.Command("ldd", file)
@@ -152,7 +156,12 @@ func addLibraries(entries map[string]entry) error {
 		}
 		libraries, missing := parseLdd(string(out))
 		if len(missing) > 0 {
-			return fmt.Errorf("%s needs %s, not found on this machine", file, strings.Join(missing, ", "))
+			err := fmt.Errorf("%s needs %s, not found on this machine", file, strings.Join(missing, ", "))
+			if program {
+				return err
+			}
+			// A plug-in that nobody may ever load, such as PostgreSQL's compiler.
+			fmt.Fprintln(os.Stderr, "image: leaving it so:", err)
 		}
 		for _, library := range libraries {
 			if own[library] {
@@ -166,14 +175,15 @@ func addLibraries(entries map[string]entry) error {
 	return nil
 }
 
-// isDynamic says whether a file is a program or library that a loader loads.
-func isDynamic(file string) bool {
+// inspectELF says whether a file is loaded by a loader, and whether it is a program or
+// else a library.
+func inspectELF(file string) (program, dynamic bool) {
 	f, err := elf.Open(file)
 	if err != nil {
-		return false
+		return false, false
 	}
 	defer f.Close()
-	return f.Section(".dynamic") != nil
+	return f.Section(".interp") != nil, f.Section(".dynamic") != nil
 }
 
 // parseLdd reads ldd's output: "libc.so.6 => /lib/libc.so.6 (0x...)", the loader as

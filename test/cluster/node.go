@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -130,7 +131,7 @@ func (node *node) startContainerd(ctx context.Context, pause string) error {
 	}
 	socket := containerdSocket(containerd.PID)
 	err = containerd.until(ctx, "answering", 30*time.Second, func() error {
-		return exec.Command("ctr", "-a", socket, "version").Run()
+		return ctr(ctx, socket, "version").Run()
 	})
 	if err != nil {
 		return err
@@ -159,6 +160,14 @@ func containerdSocket(pid int) string {
 	return fmt.Sprintf("/proc/%d/root/run/containerd/containerd.sock", pid)
 }
 
+// ctr is a command of containerd's client. It would outlive an up that is killed, for
+// as long as it waits for its daemon; so it is put where down looks.
+func ctr(ctx context.Context, socket string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "ctr", append([]string{"-a", socket, "-n", "k8s.io"}, args...)...)
+	cmd.SysProcAttr = inSystemCgroup(new(syscall.SysProcAttr))
+	return cmd
+}
+
 // importImages brings archives into one containerd and waits until its Kubernetes
 // side knows them; it learns of them by an event, and a pod with imagePullPolicy
 // Never that starts before that fails.
@@ -170,16 +179,14 @@ func importImages(ctx context.Context, socket string, archives []string) error {
 			return fmt.Errorf("image %s: %w", archive, err)
 		}
 		names = append(names, tags...)
-		cmd := exec.CommandContext(ctx, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive)
-		if out, err := cmd.CombinedOutput(); err != nil {
+		if out, err := ctr(ctx, socket, "images", "import", archive).CombinedOutput(); err != nil {
 			return fmt.Errorf("image %s: %w: %s", archive, err, bytes.TrimSpace(out))
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	for {
-		known, err := exec.CommandContext(ctx, "ctr", "-a", socket, "-n", "k8s.io",
-			"images", "ls", "-q", `labels."io.cri-containerd.image"==managed`).Output()
+		known, err := ctr(ctx, socket, "images", "ls", "-q", `labels."io.cri-containerd.image"==managed`).Output()
 		if err == nil && containsAll(strings.Fields(string(known)), names) {
 			return nil
 		}

@@ -89,11 +89,7 @@ func startDetached(name, log string, env []string, argv []string) (p process, ex
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if fd, ok := systemCgroup(); ok {
-		defer syscall.Close(fd)
-		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, fd
-	}
+	cmd.SysProcAttr = inSystemCgroup(&syscall.SysProcAttr{Setsid: true})
 	if err := cmd.Start(); err != nil {
 		return process{}, nil, fmt.Errorf("%s: %w", name, err)
 	}
