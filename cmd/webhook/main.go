@@ -1,0 +1,48 @@
+// Command webhook runs TPA's admission webhook, on every replica, and its controller, on the leader.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+func main() {
+	if err := run(ctrl.SetupSignalHandler(), os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "webhook:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends, and then as long as the endpoints still point here.
+func run(ctx context.Context, args []string) error {
+	opts, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	logger := zap.New(zap.UseFlagOptions(&opts.log))
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
+
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	mgr, err := newManager(config, opts)
+	if err != nil {
+		return err
+	}
+	if err := serveAdmission(mgr, opts); err != nil {
+		return err
+	}
+	return mgr.Start(linger(ctx, opts.shutdownDelay))
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/scale"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"tpa.dev/tpa/webhook/admission"
+)
+
+// leaderLease names the Lease that the replicas elect the controller by.
+const leaderLease = "tpa-controller"
+
+// shutdownTimeout bounds the orderly end; with the shutdown delay it stays below the pod's grace period of 30 s.
+const shutdownTimeout = 20 * time.Second
+
+func newManager(config *rest.Config, opts options) (ctrl.Manager, error) {
+	metrics := metricsserver.Options{BindAddress: opts.metricsAddress}
+	if opts.metricsSecure {
+		metrics.SecureServing = true
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	timeout := shutdownTimeout
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Metrics:                       metrics,
+		HealthProbeBindAddress:        opts.probeAddress,
+		WebhookServer:                 webhook.NewServer(webhook.Options{Port: opts.webhookPort, CertDir: opts.certDir}),
+		LeaderElection:                opts.leaderElect,
+		LeaderElectionID:              leaderLease,
+		LeaderElectionNamespace:       opts.namespace,
+		LeaderElectionReleaseOnCancel: true, // the process ends with the manager
+		GracefulShutdownTimeout:       &timeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up the manager: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, err
+	}
+	return mgr, nil
+}
+
+// serveAdmission serves Services on every replica. Ready means that the certificate is loaded and TLS is answered.
+func serveAdmission(mgr ctrl.Manager, opts options) error {
+	clients, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("set up the client for access reviews: %w", err)
+	}
+	scales, err := scale.NewForConfig(rest.CopyConfig(mgr.GetConfig()), mgr.GetRESTMapper(),
+		dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(clients.Discovery()))
+	if err != nil {
+		return fmt.Errorf("set up the client for targets: %w", err)
+	}
+	server := mgr.GetWebhookServer()
+	server.Register(admission.Path, &webhook.Admission{Handler: &admission.Handler{
+		Self:    opts.self(),
+		Reviews: clients.AuthorizationV1().SubjectAccessReviews(),
+		Exists:  admission.ExistsByScale(scales),
+	}})
+	return mgr.AddReadyzCheck("webhook", server.StartedChecker())
+}
+
+// linger returns a context that ends a while after its parent: endpoints still point here when a pod is told to stop.
+func linger(parent context.Context, delay time.Duration) context.Context {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	context.AfterFunc(parent, func() { time.AfterFunc(delay, cancel) })
+	return ctx
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+type options struct {
+	metricsAddress string
+	metricsSecure  bool
+	probeAddress   string
+	webhookPort    int
+	certDir        string
+	leaderElect    bool
+	namespace      string
+	serviceAccount string
+	shutdownDelay  time.Duration
+	log            zap.Options
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("webhook", flag.ContinueOnError)
+	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", `address of /metrics, "0" for none`)
+	fs.BoolVar(&o.metricsSecure, "metrics-secure", true,
+		"serve /metrics by TLS, to those who may get the non-resource URL /metrics; false: to anybody, in clear")
+	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", `address of /healthz and /readyz, "0" for none`)
+	fs.IntVar(&o.webhookPort, "webhook-port", 9443, "port of the admission webhook")
+	fs.StringVar(&o.certDir, "cert-dir", "/tls", "folder of the webhook's tls.crt and tls.key, read again when they change")
+	fs.BoolVar(&o.leaderElect, "leader-elect", false, "run the controller on one replica only")
+	fs.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "TPA's own namespace (default: $POD_NAMESPACE)")
+	fs.StringVar(&o.serviceAccount, "service-account", "tpa-webhook", "TPA's own ServiceAccount in that namespace")
+	fs.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second,
+		"how long to keep serving once told to stop, while the API server still calls this replica")
+	o.log.BindFlags(fs)
+	config.RegisterFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unknown argument %q", fs.Arg(0))
+	}
+	if o.namespace == "" {
+		return o, errors.New("--namespace or $POD_NAMESPACE is needed: the namespace that TPA runs in")
+	}
+	return o, nil
+}
+
+// self is the user name of TPA's own ServiceAccount.
+func (o options) self() string {
+	return "system:serviceaccount:" + o.namespace + ":" + o.serviceAccount
+}
