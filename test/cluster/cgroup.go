@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -82,28 +82,29 @@ func enableControllers(dir string) {
 	}
 }
 
-// inSystemCgroup lets a process start in the v2 group of all that up starts, where its
+// startOurs starts a process in the v2 group of all that up starts, where its
 // descendants stay as well. The group accounts for nothing: it is how down finds them.
 // A kernel without a v2 hierarchy is left to the other ways of finding them.
-func inSystemCgroup(attr *syscall.SysProcAttr) *syscall.SysProcAttr {
-	if fd, err := systemCgroup(); err == nil {
-		attr.UseCgroupFD, attr.CgroupFD = true, fd
-	}
-	return attr
-}
-
-// systemCgroup opens that group, once: it stays open until this program ends.
-var systemCgroup = sync.OnceValues(func() (fd int, err error) {
+func startOurs(cmd *exec.Cmd) error {
 	_, v2 := cgroupMounts()
 	if v2 == "" {
-		return -1, errors.New("no cgroup v2 hierarchy")
+		return cmd.Start()
 	}
 	dir := filepath.Join(v2, "tpa-system")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return -1, err
+		return fmt.Errorf("cgroup: %w", err)
 	}
-	return syscall.Open(dir, syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
-})
+	group, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	defer group.Close()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(group.Fd())
+	return cmd.Start()
+}
 
 // ourCgroups lists every top-level group of a cluster, in every hierarchy.
 func ourCgroups() []string {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -131,7 +130,8 @@ func (node *node) startContainerd(ctx context.Context, pause string) error {
 	}
 	socket := containerdSocket(containerd.PID)
 	err = containerd.until(ctx, "answering", 30*time.Second, func() error {
-		return ctr(ctx, socket, "version").Run()
+		_, err := ctr(ctx, socket, "version")
+		return err
 	})
 	if err != nil {
 		return err
@@ -160,12 +160,20 @@ func containerdSocket(pid int) string {
 	return fmt.Sprintf("/proc/%d/root/run/containerd/containerd.sock", pid)
 }
 
-// ctr is a command of containerd's client. It would outlive an up that is killed, for
-// as long as it waits for its daemon; so it is put where down looks.
-func ctr(ctx context.Context, socket string, args ...string) *exec.Cmd {
+// ctr runs containerd's client and returns what it says. It would outlive an up that
+// is killed, for as long as it waits for its daemon; so it is put where down looks.
+func ctr(ctx context.Context, socket string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "ctr", append([]string{"-a", socket, "-n", "k8s.io"}, args...)...)
-	cmd.SysProcAttr = inSystemCgroup(new(syscall.SysProcAttr))
-	return cmd
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := startOurs(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return "", fmt.Errorf("ctr %s: %w: %s", args[0], err, bytes.TrimSpace(out.Bytes()))
+	}
+	return out.String(), nil
 }
 
 // importImages brings archives into one containerd and waits until its Kubernetes
@@ -179,15 +187,15 @@ func importImages(ctx context.Context, socket string, archives []string) error {
 			return fmt.Errorf("image %s: %w", archive, err)
 		}
 		names = append(names, tags...)
-		if out, err := ctr(ctx, socket, "images", "import", archive).CombinedOutput(); err != nil {
-			return fmt.Errorf("image %s: %w: %s", archive, err, bytes.TrimSpace(out))
+		if _, err := ctr(ctx, socket, "images", "import", archive); err != nil {
+			return fmt.Errorf("image %s: %w", archive, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	for {
-		known, err := ctr(ctx, socket, "images", "ls", "-q", `labels."io.cri-containerd.image"==managed`).Output()
-		if err == nil && containsAll(strings.Fields(string(known)), names) {
+		known, err := ctr(ctx, socket, "images", "ls", "-q", `labels."io.cri-containerd.image"==managed`)
+		if err == nil && containsAll(strings.Fields(known), names) {
 			return nil
 		}
 		select {

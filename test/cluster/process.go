@@ -89,8 +89,8 @@ func startDetached(name, log string, env []string, argv []string) (p process, ex
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = inSystemCgroup(&syscall.SysProcAttr{Setsid: true})
-	if err := cmd.Start(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := startOurs(cmd); err != nil {
 		return process{}, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	start, _ := processStart(cmd.Process.Pid)
