@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"io"
 	"net/netip"
 	"strings"
 	"sync"
@@ -23,8 +24,8 @@ func refusing(t *testing.T) netip.AddrPort {
 	return addr
 }
 
-// serving returns an address whose connections are accepted and kept.
-func serving(t *testing.T) netip.AddrPort {
+// serving returns an address whose connections are accepted and kept until the client closes them.
+func serving(t testing.TB) netip.AddrPort {
 	l, addr := tcptest.Listen(t)
 	var wg sync.WaitGroup
 	wg.Add(1)
@@ -35,7 +36,12 @@ func serving(t *testing.T) netip.AddrPort {
 			if err != nil {
 				return
 			}
-			defer c.Close()
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				defer c.Close()
+				_, _ = io.Copy(io.Discard, c)
+			}()
 		}
 	}()
 	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
@@ -251,16 +257,7 @@ func TestSetNormalizes(t *testing.T) {
 }
 
 func BenchmarkDial(b *testing.B) {
-	l, addr := tcptest.Listen(b)
-	go func() {
-		for {
-			c, err := l.AcceptTCP()
-			if err != nil {
-				return
-			}
-			tcptest.Reset(c)
-		}
-	}()
+	addr := serving(b)
 	var p Pool
 	p.Set([]netip.AddrPort{addr})
 	b.ReportAllocs()
@@ -272,5 +269,4 @@ func BenchmarkDial(b *testing.B) {
 		_ = c.SetLinger(0)
 		c.Release()
 	}
-	_ = l.Close()
 }

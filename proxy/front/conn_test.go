@@ -220,8 +220,9 @@ func TestUncounted(t *testing.T) {
 			if _, acquired, _ := w.target.counts(); acquired != 0 {
 				t.Errorf("the target was acquired %d times", acquired)
 			}
-			if s := w.Stats(); !s.LastBytes().IsZero() || s.BytesToBackend() != 4 {
-				t.Errorf("last bytes %v, %d bytes", s.LastBytes(), s.BytesToBackend())
+			tcptest.Eventually(t, "bytes are counted", func() bool { return w.Stats().BytesToBackend() == 4 && w.Stats().BytesToClient() == 4 })
+			if last := w.Stats().LastBytes(); !last.IsZero() {
+				t.Errorf("last bytes of use %v, want none", last)
 			}
 		})
 	}
@@ -271,8 +272,10 @@ func TestResetsArePassedOn(t *testing.T) {
 	w := newWorld(t, true, Settings{}, nil)
 	c := w.dial()
 	b := w.accept()
+	tcptest.Eventually(t, "relaying", func() bool { return w.Stats().Active() == 1 }) // before that it would dial again
 	tcptest.Reset(b)
 	tcptest.WantReset(t, c)
+	w.wantEnded(Relayed, 1)
 	c = w.dial()
 	b = w.accept()
 	tcptest.Reset(c)

@@ -4,9 +4,11 @@ package tcptest
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -126,15 +128,20 @@ func Descriptors(tb testing.TB) int {
 	return len(entries)
 }
 
-// FreePort returns a port that nobody listened on a moment ago.
+// FreePort returns a port that nobody listens on. It is outside the range that the system takes ports from itself, so
+// that no connection occupies it meanwhile.
 func FreePort(tb testing.TB) uint16 {
 	tb.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		tb.Fatal(err)
+	for range 100 {
+		port := 20000 + rand.N(10000)
+		l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+		if err == nil {
+			_ = l.Close()
+			return uint16(port)
+		}
 	}
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port)
+	tb.Fatal("no free port in 20000 to 29999")
+	return 0
 }
 
 // Loopback returns the loopback address with port.
