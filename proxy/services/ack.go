@@ -1,0 +1,110 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"tpa.dev/tpa/proxy/contract"
+)
+
+// acknowledger keeps this pod's Lease: what it listens on. The Lease belongs to the pod and goes with it. It is written
+// when its contents change, and never renewed: whether the pod lives is not for it to say.
+type acknowledger struct {
+	client  client.Client
+	log     *zap.Logger
+	options Options
+	kick    chan struct{}
+
+	mu     sync.Mutex
+	wanted string
+	done   *string // what the Lease holds; nil if that is not known
+}
+
+func newAcknowledger(c client.Client, log *zap.Logger, options Options) *acknowledger {
+	return &acknowledger{client: c, log: log, options: options, kick: make(chan struct{}, 1)}
+}
+
+// set changes what is to be acknowledged.
+func (a *acknowledger) set(l contract.Listening) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wanted = l.String()
+	select {
+	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// written returns nil once this process has acknowledged for the first time.
+func (a *acknowledger) written() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.done == nil {
+		return errors.New("the pod's lease is not written yet")
+	}
+	return nil
+}
+
+// run writes until ctx ends.
+func (a *acknowledger) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.kick:
+		}
+		a.mu.Lock()
+		wanted, done := a.wanted, a.done
+		a.mu.Unlock()
+		if done != nil && *done == wanted {
+			continue
+		}
+		if err := a.write(ctx, wanted); err != nil {
+			if ctx.Err() == nil {
+				a.log.Warn("acknowledge", zap.Error(err))
+			}
+			time.AfterFunc(retryAfter, func() {
+				select {
+				case a.kick <- struct{}{}:
+				default:
+				}
+			})
+			continue
+		}
+		a.mu.Lock()
+		a.done = &wanted
+		a.mu.Unlock()
+	}
+}
+
+// write makes the Lease say what is wanted.
+func (a *acknowledger) write(ctx context.Context, wanted string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		Namespace: a.options.Namespace, Name: contract.PodLease(a.options.Pod),
+		Labels:      map[string]string{contract.LeaseLabel: contract.LeaseProxy},
+		Annotations: map[string]string{contract.ListeningKey: wanted},
+		OwnerReferences: []metav1.OwnerReference{{
+			APIVersion: "v1", Kind: "Pod", Name: a.options.Pod, UID: a.options.PodUID,
+		}},
+	}}
+	// Only this pod writes this Lease, so the last write is the right one.
+	err := a.client.Update(ctx, lease)
+	if apierrors.IsNotFound(err) {
+		err = a.client.Create(ctx, lease)
+	}
+	if err != nil {
+		return fmt.Errorf("write lease %s/%s: %w", lease.Namespace, lease.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package services
+
+import (
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// ready returns the pods that a Service with the selector would send connections to.
+func (w World) ready(selector labels.Selector) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for _, pod := range w.Pods {
+		if selector.Matches(labels.Set(pod.Labels)) && isReady(pod) {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+func isReady(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && pod.Status.PodIP != "" &&
+		slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+		})
+}
+
+// backends returns where a targetPort is found on each pod; pods that have no port of that name are left out, as the
+// EndpointSlice controller does.
+func backends(pods []*corev1.Pod, targetPort intstr.IntOrString) []netip.AddrPort {
+	var addrs []netip.AddrPort
+	for _, pod := range pods {
+		ip, err := netip.ParseAddr(pod.Status.PodIP)
+		port := containerPort(pod, targetPort)
+		if err != nil || port == 0 {
+			continue
+		}
+		addrs = append(addrs, netip.AddrPortFrom(ip, port))
+	}
+	slices.SortFunc(addrs, netip.AddrPort.Compare)
+	return addrs
+}
+
+// containerPort resolves a targetPort on a pod; 0 if there is none.
+func containerPort(pod *corev1.Pod, targetPort intstr.IntOrString) uint16 {
+	if targetPort.Type == intstr.Int {
+		return uint16(targetPort.IntVal)
+	}
+	for _, containers := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for _, c := range containers {
+			for _, p := range c.Ports {
+				if p.Name == targetPort.StrVal && (p.Protocol == corev1.ProtocolTCP || p.Protocol == "") {
+					return uint16(p.ContainerPort)
+				}
+			}
+		}
+	}
+	return 0
+}

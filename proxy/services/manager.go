@@ -1,0 +1,176 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/front"
+	"tpa.dev/tpa/proxy/hold"
+	"tpa.dev/tpa/proxy/target"
+)
+
+// retryAfter is when a port that could not be opened is tried again.
+const retryAfter = time.Second
+
+// Options of a Manager. All fields are required.
+type Options struct {
+	// Namespace is the one whose Services are served; Pod and PodUID are this proxy's own pod in it.
+	Namespace string
+	Pod       string
+	PodUID    types.UID
+	// ShutdownDelay is how long connections are still accepted after the end was asked for: endpoints elsewhere still
+	// point here. 15s or more.
+	ShutdownDelay time.Duration
+	// DrainTimeout is how long open connections may take to end after that.
+	DrainTimeout time.Duration
+	// Linger is how long a port is still listened on after its Service has gone or got another. 60s or more.
+	Linger time.Duration
+	// MaxHeld is how many connections this proxy holds at once for all Services.
+	MaxHeld int
+}
+
+// Manager serves the managed Services of a namespace.
+type Manager struct {
+	options Options
+	log     *zap.Logger
+	cache   cache.Cache
+	client  client.Client
+	store   *target.Store
+	process string
+	budget  hold.Budget
+	metrics *metrics
+	ack     *acknowledger
+	kick    chan struct{}
+
+	keeping     context.Context // of the keepers
+	stopKeeping context.CancelFunc
+	keepers     sync.WaitGroup
+	drains      sync.WaitGroup
+
+	mu           sync.Mutex
+	fronts       map[types.UID]*front.Service
+	names        map[types.UID]string
+	targets      map[contract.Target]*target.Keeper
+	podSelectors map[contract.Target]labels.Selector
+	world        World
+	lingering    []linger
+	served       map[types.UID]*corev1.Service // the versions that the last plan was made from
+	problems     map[types.UID]string
+	blocks       map[contract.Target]string
+	closing      bool
+	notReady     error
+}
+
+// Run serves until ctx ends, and then drains: it returns when the last connection has ended or time is up.
+func (m *Manager) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	watching := make(chan error, 1)
+	go func() { watching <- m.cache.Start(background) }()
+	if err := m.watch(ctx); err != nil {
+		return err
+	}
+	acknowledging := make(chan struct{})
+	go func() { defer close(acknowledging); m.ack.run(background) }()
+	reconciling := make(chan struct{})
+	go func() { defer close(reconciling); m.loop(background) }()
+	m.poke()
+
+	select {
+	case err := <-watching:
+		return fmt.Errorf("watch namespace %s: %w", m.options.Namespace, err)
+	case <-ctx.Done():
+	}
+	m.log.Info("shutting down: still accepting", zap.Duration("for", m.options.ShutdownDelay))
+	delay := time.NewTimer(m.options.ShutdownDelay)
+	<-delay.C
+	err := m.drain()
+	stop()
+	<-reconciling
+	<-acknowledging
+	return errors.Join(err, <-watching)
+}
+
+// drain closes all listeners, waits for the connections to end and gives all claims up.
+func (m *Manager) drain() error {
+	m.mu.Lock()
+	m.closing = true
+	fronts := make([]*front.Service, 0, len(m.fronts))
+	for _, f := range m.fronts {
+		fronts = append(fronts, f)
+	}
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), m.options.DrainTimeout)
+	defer cancel()
+	errs := make([]error, len(fronts))
+	for i, f := range fronts {
+		m.drains.Go(func() {
+			f.CloseListeners()
+			errs[i] = f.Drain(ctx)
+		})
+	}
+	m.drains.Wait()
+	m.stopKeeping()
+	m.keepers.Wait()
+	return errors.Join(errs...)
+}
+
+// poke has the plan made and carried out anew.
+func (m *Manager) poke() {
+	select {
+	case m.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (m *Manager) loop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.kick:
+			if err := m.reconcile(ctx); err != nil && ctx.Err() == nil {
+				m.log.Error("reconcile", zap.Error(err))
+				time.AfterFunc(retryAfter, m.poke)
+			}
+		}
+	}
+}
+
+// reconcile makes what is watched so.
+func (m *Manager) reconcile(ctx context.Context) error {
+	world, err := m.read(ctx)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	world.PodSelectors = m.podSelectors
+	world.Lingering = m.linger(world, time.Now())
+	m.world = world
+	plan := world.Plan()
+	m.keep(plan)
+	m.serve(plan)
+	return nil
+}
+
+// Ready reports whether every listener that should be open is open; the error says what is missing.
+func (m *Manager) Ready() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.notReady != nil {
+		return m.notReady
+	}
+	return m.ack.written()
+}

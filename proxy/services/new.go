@@ -1,0 +1,64 @@
+package services
+
+import (
+	"context"
+	"fmt"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/front"
+	"tpa.dev/tpa/proxy/target"
+)
+
+// New returns a Manager that talks to the API server of a configuration; nothing happens before Run.
+func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error) {
+	config = rest.CopyConfig(config)
+	config.QPS = -1 // calls are few, and each has somebody waiting for it; the API server has its own fairness
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	c, err := client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme()})
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	cacheOptions, err := cacheOptions(options.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	cacheOptions.HTTPClient, cacheOptions.Mapper = httpClient, c.RESTMapper()
+	watches, err := cache.New(config, cacheOptions)
+	if err != nil {
+		return nil, fmt.Errorf("watches: %w", err)
+	}
+	store, err := target.NewStore(config, c)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		options: options, log: log, cache: watches, client: c, store: store,
+		process: newProcess(options.Pod),
+		metrics: newMetrics(options.Namespace),
+		ack:     newAcknowledger(c, log, options),
+		kick:    make(chan struct{}, 1),
+
+		fronts:       map[types.UID]*front.Service{},
+		names:        map[types.UID]string{},
+		targets:      map[contract.Target]*target.Keeper{},
+		podSelectors: map[contract.Target]labels.Selector{},
+		served:       map[types.UID]*corev1.Service{},
+		problems:     map[types.UID]string{},
+		blocks:       map[contract.Target]string{},
+		notReady:     fmt.Errorf("namespace %s is not listed yet", options.Namespace),
+	}
+	m.budget.SetMax(options.MaxHeld)
+	m.keeping, m.stopKeeping = context.WithCancel(context.Background())
+	return m, nil
+}

@@ -1,0 +1,156 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/front"
+	"tpa.dev/tpa/proxy/target"
+)
+
+// serve makes the fronts so; mu is held.
+func (m *Manager) serve(plan Plan) {
+	listening := contract.Listening{}
+	var missing []error
+	for uid, sp := range plan.Services {
+		f := m.fronts[uid]
+		if f == nil {
+			f = m.newFront(sp.Name)
+			m.fronts[uid], m.names[uid] = f, sp.Name
+		}
+		if m.problems[uid] != sp.Problem {
+			m.problems[uid] = sp.Problem
+			if sp.Problem != "" {
+				m.log.Warn("service: cannot be read", zap.String("service", sp.Name), zap.String("problem", sp.Problem))
+			}
+		}
+		f.SetSettings(m.settings(sp))
+		for _, p := range sp.Ports {
+			f.SetBackends(p.Listen, p.Backends)
+		}
+		if m.closing {
+			continue
+		}
+		if err := f.SetPorts(frontPorts(sp)); err != nil {
+			m.log.Warn("service: cannot listen", zap.Error(err))
+			time.AfterFunc(retryAfter, m.poke)
+		}
+		open := f.Listening()
+		for _, p := range sp.Ports {
+			switch {
+			case !slices.Contains(open, p.Listen):
+				if sp.Phase.Rewritten() && !p.Lingers {
+					missing = append(missing, fmt.Errorf("service %s: port %d is not open", sp.Name, p.Listen))
+				}
+			case !p.Lingers:
+				listening[uid] = append(listening[uid], int32(p.Listen))
+			}
+		}
+	}
+	m.retireFronts(plan)
+	m.notReady = errors.Join(missing...)
+	m.ack.set(listening)
+}
+
+func frontPorts(sp ServicePlan) []front.Port {
+	ports := make([]front.Port, len(sp.Ports))
+	for i, p := range sp.Ports {
+		ports[i] = front.Port{Listen: p.Listen, Passive: p.Passive}
+	}
+	return ports
+}
+
+func (m *Manager) settings(sp ServicePlan) front.Settings {
+	keepers := make([]*target.Keeper, len(sp.Gate))
+	for i, t := range sp.Gate {
+		keepers[i] = m.targets[t]
+	}
+	return front.Settings{
+		Target:        gateFor(keepers),
+		WakeTimeout:   sp.Settings.WakeTimeout,
+		MaxHeld:       sp.Settings.MaxHeld,
+		WakeOnData:    sp.Settings.WakeOnData,
+		IgnoreSources: sp.Settings.IgnoreSources,
+		Affinity:      sp.Affinity,
+		ProxyProtocol: front.ProxyProtocol(sp.Settings.ProxyProtocol),
+	}
+}
+
+func (m *Manager) newFront(name string) *front.Service {
+	return front.New(front.Config{
+		Name:    m.options.Namespace + "/" + name,
+		Target:  open{},
+		Budget:  &m.budget,
+		OnError: func(err error) { m.log.Debug("connection", zap.Error(err)) },
+		OnHeld:  func(waited time.Duration, outcome front.Outcome) { m.metrics.held(name, waited, outcome) },
+	})
+}
+
+// retireFronts drains the fronts of Services that are served no more; mu is held.
+func (m *Manager) retireFronts(plan Plan) {
+	if m.closing {
+		return
+	}
+	for uid, f := range m.fronts {
+		if _, ok := plan.Services[uid]; ok {
+			continue
+		}
+		delete(m.fronts, uid)
+		delete(m.names, uid)
+		delete(m.problems, uid)
+		m.drains.Go(func() {
+			f.CloseListeners()
+			ctx, cancel := context.WithTimeout(m.keeping, m.options.DrainTimeout)
+			defer cancel()
+			if err := f.Drain(ctx); err != nil {
+				m.log.Warn("drain", zap.Error(err))
+			}
+		})
+	}
+}
+
+// keep makes the keepers so; mu is held.
+func (m *Manager) keep(plan Plan) {
+	for t, tp := range plan.Targets {
+		k := m.targets[t]
+		if k == nil || !k.SetUse(tp.Use) {
+			k = m.startKeeper(t, tp.Use)
+		}
+		k.SetReady(tp.Ready)
+		if blocked := k.Blocked(); m.blocks[t] != blocked {
+			m.blocks[t] = blocked
+			if blocked != "" {
+				m.log.Info("target: must not sleep", zap.Stringer("target", t), zap.String("because", blocked))
+			}
+		}
+	}
+	for t, k := range m.targets {
+		if _, ok := plan.Targets[t]; !ok {
+			k.Retire()
+		}
+	}
+}
+
+// startKeeper starts a keeper, which stays until it has retired; mu is held.
+func (m *Manager) startKeeper(t contract.Target, use target.Use) *target.Keeper {
+	k := m.newKeeper(t)
+	k.SetUse(use)
+	m.targets[t] = k
+	m.keepers.Go(func() {
+		k.Run(m.keeping)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.targets[t] == k {
+			delete(m.targets, t)
+			delete(m.blocks, t)
+			delete(m.podSelectors, t)
+		}
+	})
+	return k
+}
