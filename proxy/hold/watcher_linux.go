@@ -26,8 +26,8 @@ type watched struct {
 	told bool // belongs to run
 }
 
-// Watch calls gone once if the client leaves, soon after it does, from another goroutine. stop must be called before
-// conn is closed or read from; a call of gone may be under way when it returns.
+// Watch calls gone once if the client leaves, soon after it does, from another goroutine. stop ends that; it must be
+// called in the end, and before conn is read from. A call of gone may be under way when it returns.
 //
 // If the system refuses to watch (no descriptor left), the connection is held unwatched.
 func (w *Watcher) Watch(conn *net.TCPConn, gone func()) (stop func()) {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"os"
@@ -24,7 +25,8 @@ type flow struct {
 	off  int  // of which dst has taken this many
 	err  error
 
-	patient bool // dst has a write deadline, so that drain may wait
+	patient bool          // dst has a write deadline, so that drain may wait
+	stall   time.Duration // 0 means stallCheck
 }
 
 // pump moves bytes from src to dst until src ends (nil, nil), reading fails or writing fails.
@@ -78,7 +80,7 @@ func (d *direction) write(dst syscall.RawConn, drain func(uintptr) bool) error {
 			return nil
 		}
 		f.patient = true
-		_ = d.dst.SetWriteDeadline(time.Now().Add(stallCheck))
+		_ = d.dst.SetWriteDeadline(time.Now().Add(cmp.Or(f.stall, stallCheck)))
 	}
 }
 

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -125,7 +127,71 @@ func TestIdleHoldsNoPipe(t *testing.T) {
 	p.wait(t)
 }
 
-// A reset of a source whose destination does not read would go unnoticed: nobody reads from the source meanwhile.
+// While a direction waits for a destination that does not read, nobody reads from its source either, so that a reset of
+// the source must be looked for.
+func TestSourceGoneWhileDestinationStalls(t *testing.T) {
+	for i, want := range []error{ErrClient, ErrBackend} {
+		t.Run(want.Error(), func(t *testing.T) {
+			near1, client := tcptest.Pair(t)
+			near2, backend := tcptest.Pair(t)
+			var act Activity
+			s := newSession(near1, near2, &act)
+			s.up.flow.stall, s.down.flow.stall = 10*time.Millisecond, 10*time.Millisecond
+			result := make(chan Result)
+			go func() { result <- s.relay() }()
+			src := []*net.TCPConn{client, backend}[i]
+			chunk := make([]byte, 64<<10)
+			for { // fills every buffer on the way
+				_ = src.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+				if _, err := src.Write(chunk); err != nil {
+					break
+				}
+			}
+			tcptest.Reset(src)
+			select {
+			case r := <-result:
+				if !errors.Is(r.Err, want) {
+					t.Errorf("error %v, want %v", r.Err, want)
+				}
+			case <-time.After(tcptest.Patience):
+				t.Error("the reset goes unnoticed")
+				Abort(near1, near2)
+				<-result
+			}
+		})
+	}
+}
+
+// A destination that reads again after a while gets everything, and its deadline is gone.
+func TestDestinationStallsAndGoesOn(t *testing.T) {
+	near1, client := tcptest.Pair(t)
+	near2, backend := tcptest.Pair(t)
+	var act Activity
+	s := newSession(near1, near2, &act)
+	s.up.flow.stall = time.Millisecond
+	result := make(chan Result)
+	go func() { result <- s.relay() }()
+	var sent int64
+	chunk := make([]byte, 64<<10)
+	for {
+		_ = client.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		n, err := client.Write(chunk)
+		sent += int64(n)
+		if err != nil {
+			break
+		}
+	}
+	_ = client.CloseWrite()
+	if got, err := io.Copy(io.Discard, backend); got != sent || err != nil {
+		t.Errorf("received %d, %v; sent %d", got, err, sent)
+	}
+	_ = backend.Close()
+	if r := <-result; r.Err != nil || r.ToBackend != sent || act.ToBackend() != sent {
+		t.Errorf("result %+v, sent %d", r, sent)
+	}
+}
+
+// A half-close is no error, also if the other half closes too.
 func TestPendingErrorSeesReset(t *testing.T) {
 	near, far := tcptest.Pair(t)
 	if err := socketError(near); err != nil {

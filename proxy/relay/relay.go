@@ -29,19 +29,7 @@ type Result struct {
 //
 // Calling Abort on the connections makes Relay return soon.
 func Relay(client, backend *net.TCPConn, act *Activity) Result {
-	s := &session{client: client, backend: backend}
-	s.up = direction{s: s, src: client, dst: backend, srcErr: ErrClient, dstErr: ErrBackend, act: act, total: &act.toBackend}
-	s.down = direction{s: s, src: backend, dst: client, srcErr: ErrBackend, dstErr: ErrClient, act: act, total: &act.toClient}
-	s.up.back, s.down.back = &s.down, &s.up
-
-	s.done.Add(1)
-	go s.backendToClient()
-	s.up.run()
-	s.done.Wait()
-
-	_ = client.Close()
-	_ = backend.Close()
-	return Result{ToBackend: s.up.moved, ToClient: s.down.moved, Err: s.err}
+	return newSession(client, backend, act).relay()
 }
 
 // Abort closes connections with a reset, so that no peer takes what it has read for all there was. Bytes that the
@@ -64,6 +52,25 @@ type session struct {
 
 	once sync.Once
 	err  error
+}
+
+func newSession(client, backend *net.TCPConn, act *Activity) *session {
+	s := &session{client: client, backend: backend}
+	s.up = direction{s: s, src: client, dst: backend, srcErr: ErrClient, dstErr: ErrBackend, act: act, total: &act.toBackend}
+	s.down = direction{s: s, src: backend, dst: client, srcErr: ErrBackend, dstErr: ErrClient, act: act, total: &act.toClient}
+	s.up.back, s.down.back = &s.down, &s.up
+	return s
+}
+
+func (s *session) relay() Result {
+	s.done.Add(1)
+	go s.backendToClient()
+	s.up.run()
+	s.done.Wait()
+
+	_ = s.client.Close()
+	_ = s.backend.Close()
+	return Result{ToBackend: s.up.moved, ToClient: s.down.moved, Err: s.err}
 }
 
 func (s *session) backendToClient() {
