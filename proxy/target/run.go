@@ -114,18 +114,18 @@ func (k *Keeper) do(ctx context.Context, a sleep.Action, was record) {
 		result.Missing, err = k.missing(ctx, a.Holders)
 	}
 	result.Outcome = outcome(err)
-	k.done(a, result, written, err)
+	k.done(a, result, was, written, err)
 	if a.Kind == sleep.Verify && err == nil && len(result.Missing) > 0 {
 		k.gate.mu.Lock()
 		drop, was := k.machine.Dropped(result.Missing, now()), k.last
 		k.gate.mu.Unlock()
 		written, err := k.config.Store.swap(ctx, ns, t, was, drop.State)
-		k.done(drop, sleep.Result{Outcome: outcome(err)}, written, err)
+		k.done(drop, sleep.Result{Outcome: outcome(err)}, was, written, err)
 	}
 }
 
 // done takes in how a call ended.
-func (k *Keeper) done(a sleep.Action, r sleep.Result, written record, err error) {
+func (k *Keeper) done(a sleep.Action, r sleep.Result, was, written record, err error) {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
 	if err != nil && r.Outcome != sleep.Conflict && (k.lastErr == nil || k.lastErr.Error() != err.Error()) {
@@ -134,16 +134,15 @@ func (k *Keeper) done(a sleep.Action, r sleep.Result, written record, err error)
 	if r.Outcome != sleep.Conflict {
 		k.lastErr = err
 	}
-	before, _ := k.machine.State()
 	k.machine.Done(a, r, now())
 	k.givingUp = false
 	if r.Outcome == sleep.OK && (a.Kind == sleep.Swap || a.Kind == sleep.ReadLease) && k.newer(written) {
-		k.last = written
+		k.last, k.observed = written, true
 		k.machine.Observe(written.state, written.exists(), written.version, now())
-		if a.Kind == sleep.Swap && before.Phase != written.state.Phase {
-			k.config.Log.Info("target: "+string(written.state.Phase), zap.Int32("replicas", written.state.Replicas),
-				zap.Duration("after", written.state.Since.Sub(before.Since)))
-		}
+	}
+	if r.Outcome == sleep.OK && a.Kind == sleep.Swap && was.exists() && a.State.Phase != was.state.Phase {
+		k.config.Log.Info("target", zap.String("phase", string(a.State.Phase)), zap.Int32("replicas", a.State.Replicas),
+			zap.Duration("after", a.State.Since.Sub(was.state.Since)))
 	}
 	k.swing()
 }
