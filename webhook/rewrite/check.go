@@ -46,11 +46,12 @@ func (m memory) newProblems(req Request, selector map[string]string) field.Error
 	if m.phase == "" || len(found) == 0 {
 		return found
 	}
-	before := map[string]bool{}
-	for _, err := range problems(req.Old, m.original.Selector) {
-		before[err.Error()] = true
-	}
-	return slices.DeleteFunc(found, func(err *field.Error) bool { return before[err.Error()] })
+	before := problems(req.Old, m.original.Selector)
+	return slices.DeleteFunc(found, func(err *field.Error) bool {
+		return slices.ContainsFunc(before, func(old *field.Error) bool {
+			return old.Field == err.Field && old.BadValue == err.BadValue
+		})
+	})
 }
 
 // problems returns why TPA cannot manage a Service whose user means this selector.
