@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/sleep"
 )
@@ -17,12 +19,12 @@ const stewardHolder = "/controller"
 // ErrBusy is returned while a proxy is about to put the target to sleep: ask again in a moment.
 var ErrBusy = errors.New("target is falling asleep")
 
-// Held is how a target stands once the controller holds it.
-type Held struct {
+// HoldState is how a target stands that the controller holds.
+type HoldState struct {
 	// Found says that the workload exists.
 	Found bool
-	// Zero says that it has no replicas by somebody else's decision: there is nothing to wait for.
-	Zero bool
+	// Asleep says that it has no replicas by somebody else's decision: there is nothing to wait for.
+	Asleep bool
 }
 
 // Steward does for the controller what it needs of targets. It keeps one state machine for each target it holds, so
@@ -47,21 +49,21 @@ func NewSteward(store *Store, process string) *Steward {
 
 // Hold claims the target for the controller and scales it up if TPA put it to sleep. It may be repeated. The claim
 // lasts until Release or Forget.
-func (s *Steward) Hold(ctx context.Context, namespace string, t contract.Target) (Held, error) {
+func (s *Steward) Hold(ctx context.Context, namespace string, t contract.Target) (HoldState, error) {
 	was, err := s.store.read(ctx, namespace, t)
 	if err != nil {
-		return Held{}, err
+		return HoldState{}, err
 	}
 	sc, _, err := s.store.scale(ctx, namespace, t)
 	if outcome(err) == sleep.Refused {
-		return Held{}, nil
+		return HoldState{}, nil
 	}
 	if err != nil {
-		return Held{}, err
+		return HoldState{}, err
 	}
 	byHand := sc.Replicas == 0 && was.state.Phase != sleep.Sleeping && !was.state.Owed
 	if !was.exists() || byHand {
-		return Held{Found: true, Zero: sc.Replicas == 0}, nil
+		return HoldState{Found: true, Asleep: sc.Replicas == 0}, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,7 +72,7 @@ func (s *Steward) Hold(ctx context.Context, namespace string, t contract.Target)
 		m = sleep.New(stewardHolder, s.process)
 		s.machines[key{namespace, t}] = m
 	}
-	return Held{Found: true}, s.run(ctx, namespace, t, m, was)
+	return HoldState{Found: true}, s.run(ctx, namespace, t, m, was)
 }
 
 // run lets the machine claim the target and scale it up; mu is held.
@@ -113,6 +115,12 @@ func (s *Steward) run(ctx context.Context, namespace string, t contract.Target, 
 		}
 	}
 	return ctx.Err()
+}
+
+// Held reports whether a target's Lease shows a Hold that was not released, whichever process made it.
+func (s *Steward) Held(lease *coordinationv1.Lease) bool {
+	_, held := recordOf(lease, now()).state.Claims[stewardHolder]
+	return held
 }
 
 // Release ends a Hold.
