@@ -17,6 +17,9 @@ const (
 	// Grace follows every failure to reach the API server: proxies that dialed without a claim meanwhile get time to
 	// claim before anybody sleeps.
 	Grace = 15 * time.Second
+	// courtesy is how long the others leave the sleep to the proxy that was used last, so that they do not all try at
+	// once.
+	courtesy = 500 * time.Millisecond
 	// maxBackoff bounds the time between two attempts at a call that failed: somebody may be waiting for it.
 	maxBackoff = 2 * time.Second
 	// maxSleepBackoff bounds the time between two attempts to sleep.
@@ -280,6 +283,9 @@ func (m *Machine) considerSleep(in Inputs) Action {
 		return Action{Kind: Wait}
 	}
 	at := m.state.LastUse().Add(in.IdleTimeout)
+	if last := m.state.lastUser(); last != "" && last != m.me {
+		at = at.Add(courtesy)
+	}
 	for _, t := range []time.Time{m.state.NotBefore, m.graceTo, m.sleepAfter} {
 		if t.After(at) {
 			at = t

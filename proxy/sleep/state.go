@@ -138,6 +138,17 @@ func (s State) LastUse() time.Time {
 	return last
 }
 
+// lastUser is the holder of the claim that became idle last; empty if there is none.
+func (s State) lastUser() string {
+	var last string
+	for holder, c := range s.Claims {
+		if d := c.IdleSince.Compare(s.Claims[last].IdleSince); d > 0 || d == 0 && holder > last {
+			last = holder
+		}
+	}
+	return last
+}
+
 // with returns the State in a phase that begins now.
 func (s State) with(p Phase, now time.Time) State {
 	s = s.clone()
