@@ -103,6 +103,15 @@ func TestNoPowerToTake(t *testing.T) {
 			}
 		}
 	}
+	for _, right := range rights(clusterRole(t, "tpa-controller")) {
+		verb, what, _ := strings.Cut(right, " ")
+		for _, resource := range []string{"deployments.", "serviceaccounts.", "rolebindings.", "poddisruptionbudgets."} {
+			if strings.HasPrefix(what, resource) && !slices.Contains([]string{"get", "list", "watch"}, verb) &&
+				!strings.HasSuffix(what, " "+contract.ProxyName) {
+				t.Errorf("tpa-controller: %s: of these it writes %s only", right, contract.ProxyName)
+			}
+		}
+	}
 	for _, right := range rights(clusterRole(t, contract.ProxyClusterRole)) {
 		if strings.Contains(right, "deployments.") {
 			t.Errorf("a proxy has %q: a pod template is code execution", right)
@@ -118,7 +127,7 @@ func TestEachRuleSaysWhy(t *testing.T) {
 		}
 		lines := strings.Split(string(data), "\n")
 		for i, line := range lines {
-			if strings.HasPrefix(line, "  - apiGroups:") && !strings.HasPrefix(lines[i-1], "  # ") {
+			if (strings.HasPrefix(line, "  - apiGroups:") || strings.HasPrefix(line, "  - nonResourceURLs:")) && !strings.HasPrefix(lines[i-1], "  # ") {
 				t.Errorf("%s:%d: no comment above the rule", file, i+1)
 			}
 		}
