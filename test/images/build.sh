@@ -34,7 +34,8 @@ postgres() {
   nice go build -trimpath -ldflags '-s -w' -o "$tmp/entry" ./test/images/entry
   seed
   local args=(/entry --seed /seed.tar --data /data/postgres --stop INT -- $pg/bin/postgres -D /data/postgres)
-  image --libs --dir "/data:0777:$user" "${args[@]/#/--entrypoint=}" "$tmp/entry:/entry" "$tmp/seed.tar:/seed.tar" \
+  image --libs --dir "/data:0777:$user" --env PGUSER=postgres --env PGHOST=127.0.0.1 "${args[@]/#/--entrypoint=}" \
+    "$tmp/entry:/entry" "$tmp/seed.tar:/seed.tar" \
     $pg/bin/postgres:$pg/bin/ $pg/bin/pg_isready:$pg/bin/ $pg/lib/plpgsql.so:$pg/lib/ \
     $share/timezonesets:$share/timezonesets $share/extension/plpgsql.control:$share/extension/
 }
