@@ -47,6 +47,7 @@ func TestMatchConditions(t *testing.T) {
 	other := &service{selector: []string{"app"}, annotations: []string{"example.com/team"}}
 	wanting := &service{selector: []string{"app"}, annotations: []string{contract.TargetKey}}
 	managed := &service{selector: []string{contract.SelectorKey}, annotations: []string{contract.TargetKey, contract.PhaseKey}}
+	forged := &service{selector: []string{"app"}, annotations: []string{contract.PhaseKey}}
 	bare := &service{selector: []string{contract.SelectorKey}}
 	gone := &service{selector: []string{contract.SelectorKey}, annotations: managed.annotations, deleted: true}
 	for _, tt := range []struct {
@@ -61,6 +62,8 @@ func TestMatchConditions(t *testing.T) {
 		{name: "create annotated", object: wanting, optin: true},
 		{name: "create from an export", object: managed, optin: true},
 		{name: "create with the reserved selector", object: bare, optin: true},
+		{name: "create with a phase of one's own", object: forged, optin: true},
+		{name: "write a phase of one's own", old: plain, object: forged, optin: true},
 		{name: "update", old: plain, object: other},
 		{name: "update without selector", old: &service{}, object: &service{}},
 		{name: "annotate", old: plain, object: wanting, optin: true},
