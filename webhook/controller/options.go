@@ -1,0 +1,123 @@
+package controller
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"tpa.dev/tpa/webhook/controller/proxyobjects"
+)
+
+// Options are an administrator's choices. BindFlags sets the defaults.
+type Options struct {
+	// Namespace is TPA's own, which is never opted in; default: $POD_NAMESPACE. It is not a flag of this package: the
+	// whole of the webhook needs it.
+	Namespace string
+
+	// ProxyImage is required.
+	ProxyImage string
+	// ProxyImagePullPolicy is Always, IfNotPresent, Never, or empty for the API server's default.
+	ProxyImagePullPolicy string
+	// ProxyArgs are further flags of the proxy.
+	ProxyArgs []string
+	// ProxyDrain is how long a proxy may take to end its connections once it is told to stop; default 5m, at least 1s.
+	ProxyDrain time.Duration
+	// ProxyCPU and ProxyMemory are requested for a proxy, ProxyMemoryLimit bounds it; defaults 20m, 32Mi, 512Mi. Empty or
+	// 0: none.
+	ProxyCPU, ProxyMemory, ProxyMemoryLimit string
+
+	// SettleTime is how long connections from before TPA may go on before a target may sleep for the first time; default
+	// 10m, 0: not at all.
+	SettleTime time.Duration
+	// RestoreTimeout is how long a Service that is opted out waits for a ready backend; default 5m.
+	RestoreTimeout time.Duration
+	// Linger is how long a namespace's proxy stays after its last Service is restored; default 60s.
+	Linger time.Duration
+	// StepAsideAfter is how long a namespace may be without a ready proxy before its Services get their own selectors
+	// back; default 30s, 0: never.
+	StepAsideAfter time.Duration
+
+	// Targets keeps targets awake. Setup makes one where it is nil.
+	Targets Targets
+}
+
+// BindFlags adds the flags and sets their defaults.
+func (o *Options) BindFlags(fs *flag.FlagSet) {
+	fs.StringVar(&o.ProxyImage, "proxy-image", "", "image of the proxies (required)")
+	fs.StringVar(&o.ProxyImagePullPolicy, "proxy-image-pull-policy", "",
+		"Always, IfNotPresent or Never; empty: as Kubernetes does for the image's tag")
+	fs.Var((*list)(&o.ProxyArgs), "proxy-arg", "a further argument of the proxies, such as --log-level=debug; may be repeated")
+	fs.DurationVar(&o.ProxyDrain, "proxy-drain", 5*time.Minute, "how long a proxy that is told to stop may take to end its connections")
+	fs.StringVar(&o.ProxyCPU, "proxy-cpu", "20m", "CPU request of a proxy")
+	fs.StringVar(&o.ProxyMemory, "proxy-memory", "32Mi", "memory request of a proxy")
+	fs.StringVar(&o.ProxyMemoryLimit, "proxy-memory-limit", "512Mi", "memory limit of a proxy")
+	fs.DurationVar(&o.SettleTime, "settle-time", 10*time.Minute,
+		"how long connections from before a Service was managed may go on before its target may sleep")
+	fs.DurationVar(&o.RestoreTimeout, "restore-timeout", 5*time.Minute,
+		"how long a Service that is opted out waits for a ready backend")
+	fs.DurationVar(&o.Linger, "linger", time.Minute, "how long a namespace's proxy stays after its last Service is restored")
+	fs.DurationVar(&o.StepAsideAfter, "step-aside-after", 30*time.Second,
+		"how long a namespace may be without a ready proxy before its Services get their own selectors back; 0: never")
+}
+
+// list is a flag that may be repeated.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, " ") }
+
+func (l *list) Set(value string) error {
+	*l = append(*l, value)
+	return nil
+}
+
+// validate fills in the namespace and returns the proxies' configuration.
+func (o *Options) validate() (proxyobjects.Config, error) {
+	if o.Namespace == "" {
+		o.Namespace = os.Getenv("POD_NAMESPACE")
+	}
+	config := proxyobjects.Config{
+		Image: o.ProxyImage, PullPolicy: corev1.PullPolicy(o.ProxyImagePullPolicy), Args: o.ProxyArgs, Drain: o.ProxyDrain,
+	}
+	var errs []error
+	if o.Namespace == "" {
+		errs = append(errs, errors.New("TPA's own namespace is not known: set --namespace or $POD_NAMESPACE"))
+	}
+	if o.ProxyImage == "" {
+		errs = append(errs, errors.New("--proxy-image is needed: the image of the proxies"))
+	}
+	switch config.PullPolicy {
+	case "", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
+	default:
+		errs = append(errs, fmt.Errorf("--proxy-image-pull-policy: %q is not accepted: write Always, IfNotPresent or Never", o.ProxyImagePullPolicy))
+	}
+	if o.ProxyDrain < time.Second {
+		errs = append(errs, fmt.Errorf("--proxy-drain: %s is not accepted: write 1s or more", o.ProxyDrain))
+	}
+	for name, d := range map[string]time.Duration{
+		"settle-time": o.SettleTime, "restore-timeout": o.RestoreTimeout, "linger": o.Linger, "step-aside-after": o.StepAsideAfter,
+	} {
+		if d < 0 {
+			errs = append(errs, fmt.Errorf("--%s: %s is not accepted: write 0s or more", name, d))
+		}
+	}
+	quantity := func(name, value string) (q resource.Quantity) {
+		if value == "" {
+			return q
+		}
+		q, err := resource.ParseQuantity(value)
+		if err != nil || q.Sign() < 0 {
+			errs = append(errs, fmt.Errorf("--%s: %q is not accepted: write a quantity such as 20m or 32Mi", name, value))
+		}
+		return q
+	}
+	config.CPU = quantity("proxy-cpu", o.ProxyCPU)
+	config.Memory = quantity("proxy-memory", o.ProxyMemory)
+	config.MemoryLimit = quantity("proxy-memory-limit", o.ProxyMemoryLimit)
+	return config, errors.Join(errs...)
+}

@@ -1,0 +1,173 @@
+package proxyobjects
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"tpa.dev/tpa/proxy/contract"
+)
+
+func config() Config {
+	return Config{
+		Image: "proxy:v1", Args: []string{"--log-level=debug"}, Drain: 5 * time.Minute,
+		CPU: resource.MustParse("20m"), Memory: resource.MustParse("32Mi"), MemoryLimit: resource.MustParse("512Mi"),
+	}
+}
+
+func all(t *testing.T, defaults contract.Defaults, c Config) map[string]Object {
+	t.Helper()
+	objects, err := Wanted("shop", defaults, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byKind := map[string]Object{}
+	for _, o := range objects {
+		byKind[o.Kind()] = o
+	}
+	return byKind
+}
+
+func built(t *testing.T, defaults contract.Defaults, c Config) appsv1.Deployment {
+	t.Helper()
+	var d appsv1.Deployment
+	content := all(t, defaults, c)["Deployment"].content.Object
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestDeployment(t *testing.T) {
+	d := built(t, contract.Defaults{ProxyReplicas: 3}, config())
+	if d.Namespace != "shop" || d.Name != contract.ProxyName || *d.Spec.Replicas != 3 {
+		t.Errorf("%s/%s with %d replicas", d.Namespace, d.Name, *d.Spec.Replicas)
+	}
+	if n := *built(t, contract.Defaults{}, config()).Spec.Replicas; n != contract.DefaultProxyReplicas {
+		t.Errorf("%d replicas by default", n)
+	}
+	if u := d.Spec.Strategy.RollingUpdate; u.MaxUnavailable == nil || u.MaxUnavailable.IntValue() != 0 || u.MaxSurge.IntValue() != 1 {
+		t.Errorf("rolling update %+v", u)
+	}
+	pod := d.Spec.Template
+	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
+	if err != nil || !selector.Matches(labels.Set(pod.Labels)) || strings.Contains(selector.String(), contract.SelectorKey) {
+		t.Errorf("selector %s, pods %v", selector, pod.Labels)
+	}
+	if !labels.SelectorFromSet(contract.ProxySelector()).Matches(labels.Set(pod.Labels)) {
+		t.Errorf("a rewritten Service does not select %v", pod.Labels)
+	}
+	c := pod.Spec.Containers[0]
+	if want := []string{"--drain-timeout=4m30s", "--log-level=debug"}; !slices.Equal(c.Args, want) {
+		t.Errorf("args %v, want %v", c.Args, want)
+	}
+	for _, port := range c.Ports {
+		if port.Name == contract.PendingTargetPort || contract.InPortRange(port.ContainerPort) {
+			t.Errorf("port %+v", port)
+		}
+	}
+	if *pod.Spec.TerminationGracePeriodSeconds != 300 {
+		t.Errorf("grace period %d s", *pod.Spec.TerminationGracePeriodSeconds)
+	}
+}
+
+// The pod security standard "restricted", https://kubernetes.io/docs/concepts/security/pod-security-standards/
+func TestRestricted(t *testing.T) {
+	spec := built(t, contract.Defaults{}, config()).Spec.Template.Spec
+	s, c := spec.SecurityContext, spec.Containers[0].SecurityContext
+	for what, ok := range map[string]bool{
+		"runAsNonRoot":             *s.RunAsNonRoot && *s.RunAsUser != 0,
+		"seccompProfile":           s.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
+		"allowPrivilegeEscalation": c.AllowPrivilegeEscalation != nil && !*c.AllowPrivilegeEscalation,
+		"capabilities":             slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) && len(c.Capabilities.Add) == 0,
+		"volumes":                  len(spec.Volumes) == 0,
+		"host":                     !spec.HostNetwork && !spec.HostPID && !spec.HostIPC,
+		"readOnlyRootFilesystem":   *c.ReadOnlyRootFilesystem,
+	} {
+		if !ok {
+			t.Errorf("%s is not at the standard", what)
+		}
+	}
+}
+
+func TestHash(t *testing.T) {
+	before, same := all(t, contract.Defaults{}, config()), all(t, contract.Defaults{}, config())
+	other := config()
+	other.Image = "proxy:v2"
+	after := all(t, contract.Defaults{}, other)
+	for kind, o := range before {
+		if o.Hash != same[kind].Hash {
+			t.Errorf("%s: the hash is not stable", kind)
+		}
+		if (o.Hash != after[kind].Hash) != (kind == "Deployment") {
+			t.Errorf("%s: hash after a new image: %s, before: %s", kind, after[kind].Hash, o.Hash)
+		}
+		if o.content.GetAnnotations()[HashKey] != o.Hash {
+			t.Errorf("%s does not carry its hash", kind)
+		}
+	}
+}
+
+// What is not set is not named, or TPA would own it and undo whoever sets it.
+func TestNamesNothingThatIsNotSet(t *testing.T) {
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
+		switch v := value.(type) {
+		case nil:
+			t.Errorf("%s is null", path)
+		case map[string]any:
+			if len(v) == 0 {
+				t.Errorf("%s is empty", path)
+			}
+			for key, member := range v {
+				walk(path+"."+key, member)
+			}
+		case []any:
+			for _, item := range v {
+				walk(path+"[]", item)
+			}
+		}
+	}
+	for kind, o := range all(t, contract.Defaults{IdleTimeout: time.Hour}, config()) {
+		walk(kind, o.content.Object)
+		if _, ok := o.content.Object["status"]; ok {
+			t.Errorf("%s has a status", kind)
+		}
+	}
+}
+
+func TestDefaultsLease(t *testing.T) {
+	if _, ok := all(t, contract.Defaults{}, config())["Lease"]; ok {
+		t.Error("a Lease although the namespace has no defaults")
+	}
+	lease := all(t, contract.Defaults{IdleTimeout: 90 * time.Second}, config())["Lease"].content
+	if got := lease.GetLabels()[contract.LeaseLabel]; got != contract.LeaseDefaults {
+		t.Errorf("label %q", got)
+	}
+	if d, err := contract.ParseDefaults(lease.GetAnnotations()); err != nil || d.IdleTimeout != 90*time.Second {
+		t.Errorf("proxies read %v, %v", d, err)
+	}
+}
+
+func TestPresentCoversWanted(t *testing.T) {
+	present := map[string]bool{}
+	for _, o := range Present("shop") {
+		present[o.Kind] = true
+	}
+	for kind := range all(t, contract.Defaults{IdleTimeout: time.Hour}, config()) {
+		if !present[kind] {
+			t.Errorf("%s would be left behind", kind)
+		}
+	}
+	if last := Present("shop"); last[len(last)-1].Kind != "Deployment" {
+		t.Error("the Deployment must go last")
+	}
+}
