@@ -8,9 +8,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// maxTargetName keeps "tpa-<resource>-<name>" within the 253 characters of an object name for any resource of up to
-// 100 characters.
-const maxTargetName = 150
+// maxTargetName and maxTargetResource (with the group) keep "tpa-<resource>-<name>" within the 253 characters of an object
+// name.
+const (
+	maxTargetName     = 150
+	maxTargetResource = 98
+)
 
 // Target is a workload with a /scale subresource, in the namespace of its Service. It is comparable; two spellings of
 // one workload give the same Target.
@@ -43,14 +46,19 @@ func ParseTarget(s string) (Target, error) {
 	if plural, ok := shortKinds[strings.ToLower(resource)]; ok {
 		return Target{Resource: plural, Group: "apps", Name: name}, nil
 	}
-	resource, group, found := strings.Cut(resource, ".")
-	if !found || len(validation.IsDNS1123Label(resource)) > 0 || len(validation.IsDNS1123Subdomain(group)) > 0 {
-		return Target{}, fmt.Errorf("%q is not a kind of workload", strings.TrimSuffix(resource+"."+group, "."))
+	kind := resource
+	resource, group, found := strings.Cut(kind, ".")
+	if !found || len(kind) > maxTargetResource ||
+		len(validation.IsDNS1123Label(resource)) > 0 || len(validation.IsDNS1123Subdomain(group)) > 0 {
+		return Target{}, fmt.Errorf("%q is not a kind of workload", strings.TrimSuffix(kind, "."))
 	}
 	if group == "apps" {
-		if plural, ok := shortKinds[resource]; ok {
-			resource = plural
+		// Nothing else in this group scales, and its names without the group must read back and leave PodLease alone.
+		plural, ok := shortKinds[resource]
+		if !ok {
+			return Target{}, fmt.Errorf("%q is not a kind of workload that scales", kind)
 		}
+		resource = plural
 	}
 	return Target{Resource: resource, Group: group, Name: name}, nil
 }
