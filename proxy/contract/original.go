@@ -19,8 +19,8 @@ type Original struct {
 	Fresh bool `json:"fresh,omitempty"`
 }
 
-// ParseOriginal reads the value of OriginalKey. It refuses what Restore could not use: no selector, a reserved key, a
-// port of TPA's range.
+// ParseOriginal reads the value of OriginalKey. It refuses what could not be restored: no selector, a reserved key, a
+// targetPort of TPA's range or one that no Service can have.
 func ParseOriginal(s string) (Original, error) {
 	bad := func(why string) error {
 		return &ValueError{Key: OriginalKey, Value: s, Accepted: "what TPA wrote there (" + why + ")"}
@@ -36,6 +36,9 @@ func ParseOriginal(s string) (Original, error) {
 		return Original{}, bad("its selector holds " + SelectorKey)
 	}
 	for port, target := range o.TargetPorts {
+		if target.Type == intstr.Int && (target.IntVal < 1 || target.IntVal > 65535) || target == intstr.FromString("") {
+			return Original{}, bad(fmt.Sprintf("targetPort %s of port %d is not a port", target.String(), port))
+		}
 		if target.Type == intstr.Int && InPortRange(target.IntVal) || target.StrVal == PendingTargetPort {
 			return Original{}, bad(fmt.Sprintf("targetPort %s of port %d is TPA's own", target.String(), port))
 		}
