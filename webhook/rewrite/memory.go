@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -104,10 +105,12 @@ func answered(req Request, old memory) bool {
 	return true
 }
 
-// text returns the annotation that notes an original; the same as before while nothing changed, so that a Service that
-// is applied again and again keeps its resourceVersion.
+// text returns the annotation that notes an original. It stays as it is while nothing changed, so that a Service that is
+// applied again and again keeps its resourceVersion. A port of another name is a change too: being asked again, we find
+// rewritten ports by their numbers and names.
 func (m memory) text(req Request, original contract.Original) string {
-	if m.note != "" && m.original.String() == original.String() {
+	samePort := func(a, b corev1.ServicePort) bool { return a.Port == b.Port && a.Name == b.Name }
+	if m.note != "" && m.original.String() == original.String() && slices.EqualFunc(m.spec, req.New.Spec.Ports, samePort) {
 		return m.note
 	}
 	n := note{Original: original}

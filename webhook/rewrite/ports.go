@@ -53,21 +53,52 @@ func (m memory) isOurs(req Request, target intstr.IntOrString) bool {
 	return ok
 }
 
-// originalOf finds the original targetPort of a rewritten port. An editor may have changed the port's number or name
-// and kept the slot, so the slot leads; the controller changes slots, never ports.
+// originalOf finds the original targetPort of a rewritten port.
 func (m memory) originalOf(req Request, port corev1.ServicePort) (intstr.IntOrString, bool) {
-	if port.TargetPort.Type == intstr.Int && !req.FromTPA {
-		if number, ok := portOf(m.ports, port.TargetPort.IntVal); ok {
-			if target, ok := m.original.TargetPorts[number]; ok {
-				return target, true
-			}
+	number := port.Port // the controller changes slots, never ports; an export is its own predecessor
+	if !req.FromTPA && m.phase != "" {
+		number = m.numberBefore(port)
+	}
+	target, ok := m.original.TargetPorts[number]
+	return target, ok
+}
+
+// numberBefore returns the number that a rewritten port had before this request, or 0. An editor sees and keeps the
+// rewritten targetPort and may change everything else of the port, so a slot leads. The placeholder is not that
+// telling: it stands for a port that had no slot, and where its number is one such port's and its name another's, only
+// the user knows.
+func (m memory) numberBefore(port corev1.ServicePort) int32 {
+	if slot, ok := m.slotIn(port); ok {
+		number, _ := portOf(m.ports, slot)
+		return number
+	}
+	var byNumber, byName int32
+	for _, old := range m.spec {
+		if _, ok := m.ports[old.Port]; ok || !isTCP(old) {
+			continue
+		}
+		switch same := old.Name == port.Name; {
+		case same && old.Port == port.Port:
+			return old.Port
+		case same:
+			byName = old.Port
+		case old.Port == port.Port:
+			byNumber = old.Port
 		}
 	}
-	if target, ok := m.original.TargetPorts[port.Port]; ok {
-		return target, true
+	if byNumber != 0 && byName != 0 {
+		return 0
 	}
-	target, ok := m.original.TargetPorts[m.numberOf(port.Name)]
-	return target, ok
+	return byNumber + byName
+}
+
+// slotIn returns the slot of this Service that a port points at.
+func (m memory) slotIn(port corev1.ServicePort) (int32, bool) {
+	if port.TargetPort.Type != intstr.Int {
+		return 0, false
+	}
+	_, ok := portOf(m.ports, port.TargetPort.IntVal)
+	return port.TargetPort.IntVal, ok
 }
 
 // numberOf returns the number that the port of this name had, or 0. The one port of a Service may go without a name.
@@ -109,17 +140,17 @@ func (m memory) slots(req Request) (contract.Ports, *field.Error) {
 			result[port.Port], taken[slot] = slot, true
 		}
 	}
-	// Who names a slot or is the same port comes first, then who was renumbered, then who has the name.
+	// First the ports that are the same as before, then who was renumbered, then who has the number or the name left.
 	ports := req.New.Spec.Ports
 	for _, port := range ports {
-		_, named := portOf(m.ports, port.TargetPort.IntVal)
-		if !named || port.TargetPort.Type != intstr.Int || m.ports[port.Port] == port.TargetPort.IntVal {
+		slot, ok := m.slotIn(port)
+		if ok && m.ports[port.Port] == slot || !ok && port.TargetPort.StrVal != contract.PendingTargetPort {
 			claim(port, m.ports[port.Port])
 		}
 	}
 	for _, port := range ports {
-		if _, named := portOf(m.ports, port.TargetPort.IntVal); named && port.TargetPort.Type == intstr.Int {
-			claim(port, port.TargetPort.IntVal)
+		if slot, ok := m.slotIn(port); ok {
+			claim(port, slot)
 		}
 	}
 	for _, port := range ports {
