@@ -1,0 +1,106 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/test/kit"
+)
+
+// TestAnnotate annotates a Service that is in use. Its clients notice nothing but that another pod calls the app.
+func TestAnnotate(t *testing.T) {
+	f := setUp(t)
+	app := f.app("web", 2)
+	f.create(app.Deployment(), app.Service(nil))
+	f.deploymentReady("web")
+	to := address(f.service("web"), 80)
+	f.reachable(f.far, to)
+
+	fresh := kit.StartLoad(f.ctx, kit.Load{From: f.far, Address: to, App: "web-", Clients: 4})
+	kept := kit.StartLoad(f.ctx, kit.Load{From: f.far, Address: to, App: "web-", Clients: 2, KeepAlive: true})
+	f.wait("clients to be answered", answers(fresh, 50))
+	direct := fresh.Tally().Peers
+
+	trail := f.followService("web")
+	f.annotate("web", contract.TargetKey, "web")
+	f.annotate("web", contract.IdleTimeoutKey, "10m")
+	f.active("web")
+	f.proxied(to)
+	f.wait("clients to be answered through the proxies", answers(fresh, 200))
+	f.wait("kept connections to be answered", answers(kept, 50))
+
+	through := fresh.Stop()
+	if through.Failed() > 0 {
+		t.Errorf("new connections: %s", through)
+	}
+	proxies := f.proxies()
+	if len(proxies) != contract.DefaultProxyReplicas {
+		t.Errorf("%d proxies, want %d", len(proxies), contract.DefaultProxyReplicas)
+	}
+	for _, p := range proxies {
+		if through.Peers[p.Status.PodIP] == 0 || direct[p.Status.PodIP] > 0 {
+			t.Errorf("the app was not called by %s: before %v, after %v", kit.Describe(&p), direct, through.Peers)
+		}
+	}
+	if len(through.Pods) != 2 {
+		t.Errorf("the app has 2 pods, answers came from %v", through.Pods)
+	}
+	// What was established stays where it is.
+	if tally := kept.Stop(); tally.Failed() > 0 || !maps.Equal(who(tally.Peers), who(direct)) {
+		t.Errorf("kept connections: %s; the app was called from %v before", tally, direct)
+	}
+	if got, want := phases(trail.Since(0)), []string{"", "Pending", "Active"}; !slices.Equal(got, want) {
+		t.Errorf("phases: %q, want %q", got, want)
+	}
+}
+
+// who drops how often.
+func who(counts map[string]int) map[string]bool {
+	set := map[string]bool{}
+	for name := range counts {
+		set[name] = true
+	}
+	return set
+}
+
+// TestCreate creates Deployment and annotated Service together, as a first `kubectl apply` does. The Service has never
+// been used without TPA, so nothing keeps it awake but its idle time-out.
+func TestCreate(t *testing.T) {
+	f := setUp(t)
+	app := f.app("web", 2)
+	if _, err := f.kubectl(f.manifest(app.Deployment(), app.Service(managed("web", idle))), "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	s := f.active("web")
+	f.proxied(address(s, 80))
+	f.asleep("web")
+	if reply := f.askOnce(address(s, 80)); reply.Request != 1 {
+		t.Errorf("%s counts %d requests, want this one only", reply.Pod, reply.Request)
+	}
+	f.deploymentReady("web")
+	if d := f.deployment("web"); kit.Replicas(d) != 2 {
+		t.Errorf("%s, want 2", kit.Describe(d))
+	}
+}
+
+// TestLabelLater opts a namespace in whose Service carries the annotations already.
+func TestLabelLater(t *testing.T) {
+	f := setUpNamespace(t, false)
+	app := f.app("web", 1)
+	service := app.Service(managed("web", time.Minute))
+	f.create(app.Deployment(), service)
+	// Admission answers before the Service exists, so there is nothing to wait for.
+	before := kit.Snap(service)
+	if len(before.Keys) > 0 || service.Spec.Selector["app"] != "web" {
+		t.Fatalf("taken over in a namespace that is not opted in: %s", kit.Describe(service))
+	}
+	f.deploymentReady("web")
+	f.labelNamespace(contract.InjectLabel, contract.InjectEnabled)
+	s := f.active("web")
+	f.proxied(address(s, 80))
+}

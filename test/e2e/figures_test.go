@@ -1,0 +1,123 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"tpa.dev/tpa/test/kit"
+)
+
+// rounds is how often each wake is measured.
+const rounds = 10
+
+// TestFigures measures, and judges nothing: how long a wake takes beside the same without TPA, what an idle proxy needs,
+// and what a round of sleep and wake costs the API server.
+func TestFigures(t *testing.T) {
+	f := setUp(t)
+	plain := f.app("plain", 1) // scaled by kubectl
+	app := f.app("web", 1)
+	for _, a := range []*kit.App{&plain, &app} {
+		a.NoProbe = true // a wake is not to wait for the kubelet's next look
+		a.Args = []string{"--stop-delay=0s"}
+	}
+	f.create(plain.Deployment(), plain.Service(nil))
+	f.deploymentReady("plain")
+	f.reachable(f.far, address(f.service("plain"), 80))
+	s := f.start(app, 2*time.Second)
+	f.proxied(address(s, 80))
+	f.asleep("web")
+
+	leases := follow[*coordinationv1.Lease](f, &coordinationv1.LeaseList{})
+	deployments := f.followDeployment("web")
+	events := follow[*corev1.Event](f, &corev1.EventList{}, client.MatchingFields{"reportingComponent": "tpa-proxy"})
+	services := f.followService("web")
+	writes := func() string {
+		line := fmt.Sprintf("%d scale, %d service, %d event", len(scalings(deployments.Since(0)))-1, services.Len()-1, events.Len())
+		perLease := map[string]int{}
+		for _, c := range leases.Since(0) {
+			perLease[c.Object.Name]++
+		}
+		for name, n := range perLease {
+			line += fmt.Sprintf(", %d %s", n-1, name)
+		}
+		return line
+	}
+	var through, direct []time.Duration
+	for range rounds {
+		through = append(through, f.timeWake(address(s, 80)))
+		direct = append(direct, f.timeScale("plain"))
+		f.asleep("web")
+	}
+	t.Logf("API writes of %d sleep/wake rounds: %s", rounds, writes())
+	t.Logf("wake through TPA:                      %s", summary(through))
+	t.Logf("kubectl scale, ClusterIP asked at 10ms: %s", summary(direct))
+	t.Logf("ratio of the medians: %.2f", float64(median(through))/float64(median(direct)))
+	for _, p := range f.proxies() {
+		bytes, err := kit.Memory(&p)
+		f.must(err)
+		t.Logf("memory of idle proxy %s: %.1f MiB resident", p.Name, float64(bytes)/(1<<20))
+	}
+}
+
+// timeWake is how long a request to a Service that sleeps takes.
+func (f *fixture) timeWake(address string) time.Duration {
+	f.Helper()
+	start := time.Now()
+	f.askOnce(address)
+	return time.Since(start)
+}
+
+// timeScale is how long it takes from `kubectl scale` to an answer through the ClusterIP. It leaves the app at 0 again.
+func (f *fixture) timeScale(name string) time.Duration {
+	f.Helper()
+	to := address(f.service(name), 80)
+	scale := func(replicas string) {
+		f.Helper()
+		_, err := f.kubectl("", "scale", "deployment", name, "--replicas="+replicas)
+		f.must(err)
+	}
+	scale("0")
+	f.wait("no pod of "+name, f.noPod(name))
+	start := time.Now()
+	scale("1")
+	for ; ; time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > patience {
+			f.Fatalf("%s was not up within %s of kubectl scale", name, patience)
+		}
+		ctx, cancel := context.WithTimeout(f.ctx, 200*time.Millisecond)
+		conn, err := f.far.Open(ctx, to)
+		cancel()
+		if err != nil {
+			continue
+		}
+		_, err = conn.Ask(time.Second)
+		conn.Close()
+		if err == nil {
+			return time.Since(start)
+		}
+	}
+}
+
+func median(times []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+func summary(times []time.Duration) string {
+	var all []string
+	for _, d := range times {
+		all = append(all, fmt.Sprint(d.Milliseconds()))
+	}
+	return fmt.Sprintf("median %d ms, worst %d ms (%s)", median(times).Milliseconds(), slices.Max(times).Milliseconds(),
+		strings.Join(all, " "))
+}

@@ -1,0 +1,50 @@
+package kit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+)
+
+// Node is a node, as a place to call from.
+type Node struct{ Name, IP string }
+
+// netns is where the node's network can be entered.
+func (n Node) netns() string { return "/run/netns/tpa-" + n.Name }
+
+// Dial connects from inside the node. The address must be numeric.
+func (n Node) Dial(ctx context.Context, address string) (net.Conn, error) {
+	var conn net.Conn
+	err := inNetns(n.netns(), func() (err error) {
+		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		return err
+	})
+	return conn, err
+}
+
+// Output is what a command wrote.
+type Output struct{ Stdout, Stderr string }
+
+// Run runs a command inside the node and waits for it. The error of a failed one holds what it wrote.
+func (n Node) Run(ctx context.Context, stdin, name string, args ...string) (Output, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	err := inNetns(n.netns(), cmd.Start)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	out := Output{stdout.String(), stderr.String()}
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(out.Stderr+out.Stdout))
+	}
+	return out, err
+}
+
+// Kubectl runs kubectl as the administrator.
+func (c *Cluster) Kubectl(ctx context.Context, stdin string, args ...string) (Output, error) {
+	return c.Nodes[0].Run(ctx, stdin, "kubectl", args...)
+}

@@ -1,0 +1,150 @@
+package kit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	watchtools "k8s.io/client-go/tools/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Change is one state that an object went through.
+type Change[T client.Object] struct {
+	At      time.Time // when it was seen here
+	Object  T
+	Deleted bool
+}
+
+// Trail is every state that objects went through since Follow, in order and without gaps: what happened twice is there
+// twice, however short it was.
+type Trail[T client.Object] struct {
+	mu      sync.Mutex
+	changes []Change[T]
+	more    chan struct{} // closed at the next change
+	err     error
+}
+
+// Follow follows the objects that are listed until ctx ends. Those that exist are the first changes.
+func Follow[T client.Object](ctx context.Context, c *Cluster, list client.ObjectList, opts ...client.ListOption) (*Trail[T], error) {
+	if err := c.List(ctx, list, opts...); err != nil {
+		return nil, fmt.Errorf("follow: %w", err)
+	}
+	t := &Trail[T]{more: make(chan struct{})}
+	items, err := meta.ExtractList(list)
+	if err != nil {
+		return nil, fmt.Errorf("follow: %w", err)
+	}
+	for _, item := range items {
+		t.add(Change[T]{At: time.Now(), Object: item.(T)}, nil)
+	}
+	w, err := watchtools.NewRetryWatcherWithContext(ctx, list.GetResourceVersion(), watcher{c, list, opts})
+	if err != nil {
+		return nil, fmt.Errorf("follow: %w", err)
+	}
+	go t.run(ctx, w)
+	return t, nil
+}
+
+func (t *Trail[T]) run(ctx context.Context, w watch.Interface) {
+	defer w.Stop()
+	for event := range w.ResultChan() {
+		switch object := event.Object.(type) {
+		case T:
+			t.add(Change[T]{At: time.Now(), Object: object, Deleted: event.Type == watch.Deleted}, nil)
+		default:
+			t.add(Change[T]{}, fmt.Errorf("watch: %s: %+v", event.Type, event.Object))
+			return
+		}
+	}
+	t.add(Change[T]{}, fmt.Errorf("watch ended: %w", context.Cause(ctx)))
+}
+
+func (t *Trail[T]) add(c Change[T], err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		t.err = err
+	} else {
+		t.changes = append(t.changes, c)
+	}
+	close(t.more)
+	t.more = make(chan struct{})
+}
+
+// Len is the number of changes so far: where those to come begin.
+func (t *Trail[T]) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.changes)
+}
+
+// Since returns the changes from a Len on.
+func (t *Trail[T]) Since(from int) []Change[T] {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.changes[from:])
+}
+
+// Await returns the first change from a Len on for which is holds, waiting for it if it has not come yet.
+func (t *Trail[T]) Await(ctx context.Context, within time.Duration, what string, from int, is func(Change[T]) bool) (Change[T], error) {
+	timeout := time.NewTimer(within)
+	defer timeout.Stop()
+	for {
+		t.mu.Lock()
+		changes, more, err := t.changes, t.more, t.err
+		t.mu.Unlock()
+		for ; from < len(changes); from++ {
+			if is(changes[from]) {
+				return changes[from], nil
+			}
+		}
+		if err == nil {
+			select {
+			case <-more:
+				continue
+			case <-ctx.Done():
+				err = context.Cause(ctx)
+			case <-timeout.C:
+				err = fmt.Errorf("not within %s", within)
+			}
+		}
+		last := "nothing"
+		if len(changes) > 0 {
+			last = changes[len(changes)-1].String()
+		}
+		return Change[T]{}, fmt.Errorf("%s: %w; last seen: %s", what, err, last)
+	}
+}
+
+// Never watches for a while that no change from a Len on has is hold.
+func (t *Trail[T]) Never(ctx context.Context, during time.Duration, what string, from int, is func(Change[T]) bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, during, errNever)
+	defer cancel()
+	change, err := t.Await(ctx, 2*during, what, from, is)
+	if err == nil {
+		return fmt.Errorf("%s, which must not be: %s", what, change)
+	}
+	if context.Cause(ctx) == errNever {
+		return nil
+	}
+	return err
+}
+
+var errNever = fmt.Errorf("it has not happened")
+
+// watcher is a List's Watch as client-go's tools want it.
+type watcher struct {
+	c    *Cluster
+	list client.ObjectList
+	opts []client.ListOption
+}
+
+func (w watcher) WatchWithContext(ctx context.Context, raw metav1.ListOptions) (watch.Interface, error) {
+	return w.c.Watch(ctx, w.list, append(slices.Clone(w.opts), &client.ListOptions{Raw: &raw})...)
+}
