@@ -11,6 +11,8 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"tpa.dev/tpa/webhook/controller"
 )
 
 func main() {
@@ -42,6 +44,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if err := serveAdmission(mgr, opts); err != nil {
+		return err
+	}
+	if err := controller.Setup(mgr, opts.controller); err != nil {
 		return err
 	}
 	return mgr.Start(linger(ctx, opts.shutdownDelay))

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"tpa.dev/tpa/webhook/admission"
+	"tpa.dev/tpa/webhook/controller"
 )
 
 // leaderLease names the Lease that the replicas elect the controller by.
@@ -31,7 +32,10 @@ func newManager(config *rest.Config, opts options) (ctrl.Manager, error) {
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	timeout := shutdownTimeout
+	config = rest.CopyConfig(config)
+	config.QPS, config.Burst = 100, 200 // see controller.Setup
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Cache:                         controller.Cache(),
 		Metrics:                       metrics,
 		HealthProbeBindAddress:        opts.probeAddress,
 		WebhookServer:                 webhook.NewServer(webhook.Options{Port: opts.webhookPort, CertDir: opts.certDir}),

@@ -9,6 +9,8 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"tpa.dev/tpa/webhook/controller"
 )
 
 type options struct {
@@ -22,6 +24,7 @@ type options struct {
 	serviceAccount string
 	shutdownDelay  time.Duration
 	log            zap.Options
+	controller     controller.Options
 }
 
 func parse(args []string) (options, error) {
@@ -39,6 +42,7 @@ func parse(args []string) (options, error) {
 	fs.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second,
 		"how long to keep serving once told to stop, while the API server still calls this replica")
 	o.log.BindFlags(fs)
+	o.controller.BindFlags(fs)
 	config.RegisterFlags(fs)
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -49,6 +53,7 @@ func parse(args []string) (options, error) {
 	if o.namespace == "" {
 		return o, errors.New("--namespace or $POD_NAMESPACE is needed: the namespace that TPA runs in")
 	}
+	o.controller.Namespace = o.namespace
 	return o, nil
 }
 
