@@ -50,24 +50,24 @@ func strip(o any) (any, error) {
 	object.SetManagedFields(nil)
 	switch o := o.(type) {
 	case *corev1.Service:
-		own(o)
+		ownAnnotations(o)
 		o.Status = corev1.ServiceStatus{}
 	case *corev1.Pod:
 		return stripPod(o), nil
 	case *appsv1.Deployment:
-		own(o)
+		ownAnnotations(o)
 		o.Spec.Template = corev1.PodTemplateSpec{}
 	case *coordinationv1.Lease:
-		own(o)
+		ownAnnotations(o)
 		o.OwnerReferences = nil
 	case *metav1.PartialObjectMetadata:
-		own(o)
+		ownAnnotations(o)
 	}
 	return o, nil
 }
 
-// own keeps TPA's annotations only: an applied manifest, which is in one of the others, is as large as the object.
-func own(o metav1.Object) {
+// ownAnnotations keeps TPA's annotations only: an applied manifest, which is in one of the others, is as large as the object.
+func ownAnnotations(o metav1.Object) {
 	kept := map[string]string{}
 	for key, value := range o.GetAnnotations() {
 		if strings.HasPrefix(key, contract.Prefix) {

@@ -51,7 +51,7 @@ func versionsDiffer(before, after client.Object) bool {
 	return before.GetResourceVersion() != after.GetResourceVersion()
 }
 
-// metadataDiffer also compares the annotations, which are TPA's only: see own.
+// metadataDiffer also compares the annotations, which are TPA's only: see ownAnnotations.
 func metadataDiffer(before, after client.Object) bool {
 	return !maps.Equal(before.GetLabels(), after.GetLabels()) || !maps.Equal(before.GetAnnotations(), after.GetAnnotations()) ||
 		!before.GetDeletionTimestamp().Equal(after.GetDeletionTimestamp())
