@@ -7,6 +7,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/target"
 )
 
 // ready returns the pods that a Service with the selector would send connections to.
@@ -18,6 +21,29 @@ func (w World) ready(selector labels.Selector) []*corev1.Pod {
 		}
 	}
 	return pods
+}
+
+// awake reports whether connections to the target may be dialed.
+func (w World) awake(t contract.Target) bool {
+	v, ok := w.Views[t]
+	return !ok || v.Awake
+}
+
+// reachable returns those of the ready pods behind a gate that will be there in a moment. None is while a target sleeps;
+// and for a while after a wake those are not trusted that were ready before it, as the sleep's scaling down may still be
+// on its way to them.
+func (w World) reachable(ready []*corev1.Pod, gate []contract.Target) []*corev1.Pod {
+	for _, t := range gate {
+		if !w.awake(t) {
+			return nil
+		}
+		woke := w.Views[t].WokeAt
+		if woke.IsZero() || w.Now.Sub(woke) >= target.Doubt {
+			continue
+		}
+		ready = slices.DeleteFunc(slices.Clone(ready), func(p *corev1.Pod) bool { return !w.ReadySince[p.UID].After(woke) })
+	}
+	return ready
 }
 
 func isReady(pod *corev1.Pod) bool {

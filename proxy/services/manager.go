@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -59,10 +60,12 @@ type Manager struct {
 	drains      sync.WaitGroup
 
 	mu           sync.Mutex
+	pools        atomic.Pointer[map[contract.Target][]pool]
 	fronts       map[types.UID]*front.Service
 	names        map[types.UID]string
 	targets      map[contract.Target]*target.Keeper
 	podSelectors map[contract.Target]labels.Selector
+	readySince   map[types.UID]time.Time
 	world        World
 	lingering    []linger
 	served       map[types.UID]*corev1.Service // the versions that the last plan was made from
@@ -156,13 +159,35 @@ func (m *Manager) reconcile(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	world.PodSelectors = m.podSelectors
-	world.Lingering = m.linger(world, time.Now())
+	m.look(&world, time.Now())
 	m.world = world
 	plan := world.Plan()
 	m.keep(plan)
 	m.serve(plan)
+	m.recheck(world)
 	return nil
+}
+
+// look adds to the world what this process remembers; mu is held.
+func (m *Manager) look(w *World, now time.Time) {
+	w.Now = now
+	w.PodSelectors = m.podSelectors
+	w.Lingering = m.linger(*w, now)
+	w.ReadySince = map[types.UID]time.Time{}
+	for _, pod := range w.Pods {
+		if isReady(pod) {
+			since, ok := m.readySince[pod.UID]
+			if !ok {
+				since = now
+			}
+			w.ReadySince[pod.UID] = since
+		}
+	}
+	m.readySince = w.ReadySince
+	w.Views = map[contract.Target]target.View{}
+	for t, k := range m.targets {
+		w.Views[t] = k.View()
+	}
 }
 
 // Ready reports whether every listener that should be open is open; the error says what is missing.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -23,6 +24,12 @@ type World struct {
 	Defaults  contract.Defaults
 	// PodSelectors are the selectors of the targets' pods, as far as their scales have been read.
 	PodSelectors map[contract.Target]labels.Selector
+	// Views are the targets' phases as this proxy knows them; a target that is missing counts as awake.
+	Views map[contract.Target]target.View
+	// ReadySince is when each ready pod was first seen ready.
+	ReadySince map[types.UID]time.Time
+	// Now is compared with the times of Views and ReadySince.
+	Now time.Time
 }
 
 // Plan is what a proxy should do.
@@ -89,7 +96,11 @@ func (w World) Plan() Plan {
 		}
 	}
 	for t, svcs := range users {
-		tp := TargetPlan{Ready: len(w.readyPods(t, svcs))}
+		ready := w.readyPods(t, svcs)
+		if w.awake(t) {
+			ready = w.reachable(ready, []contract.Target{t})
+		}
+		tp := TargetPlan{Ready: len(ready)}
 		for _, svc := range svcs {
 			sp := plan.Services[svc.UID]
 			tp.Use.IdleTimeout = max(tp.Use.IdleTimeout, sp.Settings.IdleTimeout)
@@ -139,7 +150,7 @@ func (w World) service(svc *corev1.Service, taken map[int32]bool) ServicePlan {
 	if sp.Phase != contract.Restoring {
 		sp.Gate = sp.Settings.Targets
 	}
-	ready := w.ready(labels.SelectorFromSet(original.Selector))
+	ready := w.reachable(w.ready(labels.SelectorFromSet(original.Selector)), sp.Gate)
 	for _, port := range svc.Spec.Ports {
 		slot, ok := slots[port.Port]
 		if !ok || taken[slot] {

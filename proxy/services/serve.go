@@ -19,11 +19,13 @@ func (m *Manager) serve(plan Plan) {
 	listening := contract.Listening{}
 	var missing []error
 	for uid, sp := range plan.Services {
-		f := m.fronts[uid]
-		if f == nil {
-			f = m.newFront(sp.Name)
-			m.fronts[uid], m.names[uid] = f, sp.Name
+		if m.fronts[uid] == nil {
+			m.fronts[uid], m.names[uid] = m.newFront(sp.Name), sp.Name
 		}
+	}
+	m.setPools(plan)
+	for uid, sp := range plan.Services {
+		f := m.fronts[uid]
 		if m.problems[uid] != sp.Problem {
 			m.problems[uid] = sp.Problem
 			if sp.Problem != "" {

@@ -45,6 +45,11 @@ type Config struct {
 	Exists func(ctx context.Context, holder string) (bool, error)
 	// Allow, if set, is asked before the target is put to sleep, with the selector of its pods. It returns why not.
 	Allow func(podSelector string) string
+	// OnDoze, if set, is called when the target has left Awake, before any connection can pass again: what was ready until
+	// now is about to go. It must neither block nor call the Keeper.
+	OnDoze func()
+	// OnPhase, if set, is called after each change of phase. It must neither block nor call the Keeper.
+	OnPhase func()
 	// OnSleep and OnWake, if set, are called when this process has scaled the target to 0 and back up.
 	OnSleep, OnWake func()
 }
@@ -66,6 +71,17 @@ type Keeper struct {
 	retired  bool
 	ended    bool
 	lastErr  error
+	view     View
+}
+
+// View is what the data path must know of the phase.
+type View struct {
+	// Awake says that connections may be dialed.
+	Awake bool
+	// WokeAt is when this process saw the target wake; the zero time if it has not.
+	WokeAt time.Time
+	// Dozes counts how often this process saw it leave Awake.
+	Dozes int
 }
 
 // New returns a Keeper; nothing happens before Run.
@@ -113,10 +129,39 @@ func (k *Keeper) Observe(lease *coordinationv1.Lease) {
 	if r.version == k.last.version && k.observed || !k.newer(r) {
 		return // old news: the watch is behind this process's own writes
 	}
-	k.last, k.observed = r, true
-	k.machine.Observe(r.state, r.exists(), r.version, now())
+	k.observe(r)
 	k.swing()
 	k.poke()
+}
+
+// observe takes in a record; gate.mu is held.
+func (k *Keeper) observe(r record) {
+	before, knew := k.machine.State()
+	k.last, k.observed = r, true
+	k.machine.Observe(r.state, r.exists(), r.version, now())
+	after, known := k.machine.State()
+	// A round of sleep and wake that went by unseen shows in Since.
+	if knew && known && before.Phase == sleep.Awake && (after.Phase != sleep.Awake || !after.Since.Equal(before.Since)) {
+		k.view.Dozes++
+		if k.config.OnDoze != nil {
+			k.config.OnDoze()
+		}
+	}
+	awake := known && after.Phase == sleep.Awake
+	if knew && awake && !after.Since.Equal(before.Since) {
+		k.view.WokeAt = time.Now()
+	}
+	if (awake != k.view.Awake || !after.Since.Equal(before.Since)) && k.config.OnPhase != nil {
+		k.config.OnPhase()
+	}
+	k.view.Awake = awake
+}
+
+// View returns the target's phase as the data path needs it.
+func (k *Keeper) View() View {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	return k.view
 }
 
 // SetUse changes how the target is kept. It reports false if the Keeper has ended after Retire: another is needed.

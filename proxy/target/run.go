@@ -137,8 +137,7 @@ func (k *Keeper) done(a sleep.Action, r sleep.Result, was, written record, err e
 	k.machine.Done(a, r, now())
 	k.givingUp = false
 	if r.Outcome == sleep.OK && (a.Kind == sleep.Swap || a.Kind == sleep.ReadLease) && k.newer(written) {
-		k.last, k.observed = written, true
-		k.machine.Observe(written.state, written.exists(), written.version, now())
+		k.observe(written)
 	}
 	if r.Outcome == sleep.OK && a.Kind == sleep.Swap && was.exists() && a.State.Phase != was.state.Phase {
 		k.config.Log.Info("target", zap.String("phase", string(a.State.Phase)), zap.Int32("replicas", a.State.Replicas),

@@ -16,8 +16,12 @@ import (
 // stewardHolder is the controller's claim. It is not the name of a pod, so no proxy drops it.
 const stewardHolder = "/controller"
 
-// ErrBusy is returned while a proxy is about to put the target to sleep: ask again in a moment.
-var ErrBusy = errors.New("target is falling asleep")
+// ErrBusy is returned while the target is falling asleep or has just been woken: ask again in a moment.
+var ErrBusy = errors.New("target is between sleep and wake")
+
+// Doubt is for how long after a wake a pod that was ready before it may be one that the sleep before is about to end: the
+// controllers have not caught up yet.
+const Doubt = 2 * time.Second
 
 // HoldState is how a target stands that the controller holds.
 type HoldState struct {
@@ -83,7 +87,8 @@ func (s *Steward) run(ctx context.Context, namespace string, t contract.Target, 
 		in.Now = now()
 		a := m.Next(in)
 		if a.Kind == sleep.Wait {
-			if m.Held() {
+			state, _ := m.State()
+			if m.Held() && in.Now.Sub(state.Since) >= Doubt {
 				return nil
 			}
 			return fmt.Errorf("hold %s in %s: %w", t, namespace, ErrBusy)
