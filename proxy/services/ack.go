@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
@@ -98,8 +100,15 @@ func (a *acknowledger) write(ctx context.Context, wanted string) error {
 			APIVersion: "v1", Kind: "Pod", Name: a.options.Pod, UID: a.options.PodUID,
 		}},
 	}}
-	// Only this pod writes this Lease, so the last write is the right one.
-	err := a.client.Update(ctx, lease)
+	// Only this pod writes this Lease, so the last write is the right one. A patch, because the API server takes no
+	// update of a Lease that does not say what it replaces.
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"labels": lease.Labels, "annotations": lease.Annotations, "ownerReferences": lease.OwnerReferences,
+	}})
+	if err != nil {
+		return fmt.Errorf("lease %s/%s: %w", lease.Namespace, lease.Name, err)
+	}
+	err = a.client.Patch(ctx, lease.DeepCopy(), client.RawPatch(types.MergePatchType, body))
 	if apierrors.IsNotFound(err) {
 		err = a.client.Create(ctx, lease)
 	}
