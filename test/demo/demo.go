@@ -59,7 +59,7 @@ var steps = []step{
 }
 
 func (d *demo) show(ctx context.Context) error {
-	d.say("TPA, the traffic pod autoscaler: what it does, on a real Kubernetes")
+	d.line(d.paint(bold, "TPA, the traffic pod autoscaler: what it does, on a real Kubernetes"))
 	for i, step := range steps {
 		d.heading(i, step.title)
 		if err := step.do(d, ctx); err != nil {

@@ -21,9 +21,9 @@ func (d *demo) diagnose(ctx context.Context, err error) {
 		{"-n", namespace, "get", "services,deployments,pods,leases"},
 		{"-n", namespace, "get", "events", "--sort-by=.lastTimestamp",
 			"-o=custom-columns=AT:.lastTimestamp,KIND:.involvedObject.kind,NAME:.involvedObject.name,REASON:.reason,MESSAGE:.message"},
-		{"-n", namespace, "logs", "-l", contract.SelectorKey + "=" + contract.SelectorValue, end, "--prefix"},
+		{"-n", namespace, "logs", "-l", contract.SelectorKey + "=" + contract.SelectorValue, end},
 		{"-n", systemNamespace, "get", "pods"},
-		{"-n", systemNamespace, "logs", "-l", "app.kubernetes.io/component=webhook", end, "--prefix"},
+		{"-n", systemNamespace, "logs", "-l", "app.kubernetes.io/component=webhook", end},
 	} {
 		out, err := quiet(ctx, cluster, append([]string{"kubectl"}, args...)...)
 		if err != nil {

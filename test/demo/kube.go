@@ -52,9 +52,19 @@ func (k *kube) nodes(ctx context.Context) ([]kit.Node, error) {
 	return nodes, nil
 }
 
-// exists reports whether a namespace is there.
-func (k *kube) exists(ctx context.Context, namespace string) (bool, error) {
+// deployed reports whether TPA is there.
+func (k *kube) deployed(ctx context.Context) (bool, error) {
+	_, err := k.set.AppsV1().Deployments(systemNamespace).Get(ctx, "tpa-webhook", metav1.GetOptions{})
+	return found(err)
+}
+
+// hasNamespace reports whether the demo's namespace is there.
+func (k *kube) hasNamespace(ctx context.Context) (bool, error) {
 	_, err := k.set.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	return found(err)
+}
+
+func found(err error) (bool, error) {
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}

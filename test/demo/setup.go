@@ -33,11 +33,11 @@ func (d *demo) setUp(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if d.deployedBefore, err = d.kube.exists(ctx, systemNamespace); err != nil {
+	if d.deployedBefore, err = d.kube.deployed(ctx); err != nil {
 		return err
 	}
 	// What an earlier demo left, one with KEEP=1 for example, would spoil what this one shows.
-	if left, err := d.kube.exists(ctx, namespace); err != nil {
+	if left, err := d.kube.hasNamespace(ctx); err != nil {
 		return err
 	} else if left {
 		if err := d.deleteNamespace(ctx); err != nil {

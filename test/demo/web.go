@@ -113,7 +113,7 @@ func (d *demo) awaitPhase(ctx context.Context, app, want string, clients *client
 				return false, err.Error()
 			}
 			service = s
-			live := fmt.Sprintf("phase %s, %.1f s", phase(s), time.Since(start).Seconds())
+			live := fmt.Sprintf("%s %s to %s, %.1f s", contract.PhaseKey, phase(s), want, time.Since(start).Seconds())
 			if clients != nil {
 				live += ": " + clients.soFar()
 			}
