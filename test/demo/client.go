@@ -51,6 +51,7 @@ func (d *demo) ask(ctx context.Context, s *corev1.Service) (kit.Reply, time.Dura
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	start := time.Now()
+	d.lastUse = start
 	conn, err := d.client.Open(ctx, address(s))
 	var reply kit.Reply
 	if err == nil {
@@ -73,6 +74,7 @@ func (d *demo) query(ctx context.Context, s *corev1.Service, sql string) (string
 	args := []string{"-h", s.Spec.ClusterIP, "-p", fmt.Sprint(s.Spec.Ports[0].Port), "-U", "postgres", "-c", sql}
 	d.command(append([]string{"psql"}, args...)...)
 	start := time.Now()
+	d.lastUse = start
 	type answer struct {
 		text string
 		err  error
@@ -124,8 +126,12 @@ func (c *clients) soFar() string {
 	return fmt.Sprintf("%d requests, %d lost", tally.Count[kit.OK]+tally.Failed(), tally.Failed())
 }
 
-// stop lets the requests that were begun finish, and counts all.
-func (c *clients) stop() kit.Tally {
+// stop lets the requests that were begun finish, and counts all; after Ctrl-C nobody waits for them.
+func (c *clients) stop(ctx context.Context) kit.Tally {
+	if ctx.Err() != nil {
+		return c.running.Tally()
+	}
+	c.d.lastUse = time.Now()
 	tally := c.running.Stop()
 	c.d.sent.add(tally.Count[kit.OK]+tally.Failed(), tally.Failed(), strings.Join(tally.Failures[:min(1, len(tally.Failures))], ""))
 	return tally

@@ -30,6 +30,7 @@ type demo struct {
 	client kit.Node // where requests come from
 
 	sent      ledger
+	lastUse   time.Time           // when the latest request began
 	before    map[string]snapshot // of each Service, as its user wrote it
 	wakes     []wake
 	identical []string // Services that were compared after the opt-out
@@ -39,7 +40,6 @@ type demo struct {
 type wake struct {
 	what string
 	took time.Duration
-	pod  string
 }
 
 // step is a chapter of the demo. An error names what was promised and did not happen.

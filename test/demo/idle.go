@@ -10,8 +10,11 @@ import (
 // overlay, and a lot for a slow machine.
 const sleepLimit = 45 * time.Second
 
-// watchSleep shows how an app falls asleep that nobody has used since quiet, until no pod is left.
-func (d *demo) watchSleep(ctx context.Context, app string, quiet time.Time) error {
+// watchSleep shows how an app falls asleep that nobody uses, until no pod is left.
+//
+// It counts from the beginning of the last request. When that ended for the proxy is known there only, and an app that
+// keeps to its time must not be accused by a few milliseconds.
+func (d *demo) watchSleep(ctx context.Context, app string) error {
 	asleep := time.Time{}
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
@@ -20,7 +23,7 @@ func (d *demo) watchSleep(ctx context.Context, app string, quiet time.Time) erro
 		if err != nil {
 			return err
 		}
-		idle := time.Since(quiet)
+		idle := time.Since(d.lastUse)
 		if w.wanted == 0 && asleep.IsZero() {
 			asleep = time.Now()
 			if idle < idleTimeout {

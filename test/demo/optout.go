@@ -25,14 +25,14 @@ func (d *demo) optOut(ctx context.Context) error {
 	if err == nil {
 		err = d.pause(ctx, 2*time.Second, func() string { return "clients go on: " + clients.soFar() })
 	}
-	tally := clients.stop()
+	tally := clients.stop(ctx)
 	if err != nil {
 		return err
 	}
 	if tally.Failed() > 0 {
 		return fmt.Errorf("requests were lost while the Service was restored: %s", tally)
 	}
-	d.say("Awake and restored after %s, under the hands of two clients:", span(took))
+	d.say("Awake and restored after %s, with two clients asking all the while:", span(took))
 	d.good("%s, none lost; the slowest took %s", count(tally.Count[kit.OK], "request", "requests"), span(tally.Slowest))
 	if err := d.compareWithBefore(ctx, "web"); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (d *demo) compareWithBefore(ctx context.Context, app string) error {
 	if differences := before.changed(now); len(differences) > 0 {
 		return fmt.Errorf("service %s is not what it was before TPA: %s", app, strings.Join(differences, "; "))
 	}
-	d.good("spec identical, byte for byte (%d bytes), and no label or annotation of TPA's left", len(now.spec))
+	d.good("spec identical, byte for byte (%d bytes); nothing of TPA's is left on it", len(now.spec))
 	d.identical = append(d.identical, app)
 	return nil
 }

@@ -35,8 +35,8 @@ func (d *demo) database(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("Awake, psql takes %s in all. Now nobody asks:", span(took))
-	if err := d.watchSleep(ctx, "postgres", time.Now()); err != nil {
+	d.say("Awake, psql takes %s in all. Since then:", span(took))
+	if err := d.watchSleep(ctx, "postgres"); err != nil {
 		return err
 	}
 	if text, took, err = d.query(ctx, service, greetingSQL); err == nil {
@@ -49,9 +49,8 @@ func (d *demo) database(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pod := strings.Join(w.pods, " ")
-	d.good("answered in %s, by pod %s, which did not exist before", span(took), pod)
-	d.wakes = append(d.wakes, wake{"PostgreSQL, by psql", took, pod})
+	d.good("answered in %s by a new pod, %s", span(took), strings.Join(w.pods, " "))
+	d.wakes = append(d.wakes, wake{"PostgreSQL, by psql", took})
 	return nil
 }
 

@@ -12,7 +12,7 @@ func (d *demo) summary() {
 	d.line(d.paint(bold, "Summary"))
 	entry := func(name, value string) { d.line(fmt.Sprintf("%s%-26s%s", indent, name, value)) }
 	for _, w := range d.wakes {
-		entry("woken by a request: "+w.what, span(w.took))
+		entry("wake of "+w.what, span(w.took))
 	}
 	lost, _ := d.sent.lost()
 	entry("connections lost", fmt.Sprintf("%d of %d", lost, d.sent.total()))

@@ -65,7 +65,7 @@ func (d *demo) optIn(ctx context.Context) error {
 	d.say("Two clients ask all the time from here on. They should notice nothing.")
 	clients := d.startClients(ctx, d.before["web"].service)
 	err := d.manage(ctx, "web", clients)
-	tally := clients.stop()
+	tally := clients.stop(ctx)
 	if err != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ func (d *demo) awaitPhase(ctx context.Context, app, want string, clients *client
 }
 
 func (d *demo) fallAsleep(ctx context.Context) error {
-	d.say("With idle-timeout %s and no request since just now:", idleTimeout)
-	if err := d.watchSleep(ctx, "web", time.Now()); err != nil {
+	d.say("The idle-timeout is %s. Since the last request:", idleTimeout)
+	if err := d.watchSleep(ctx, "web"); err != nil {
 		return err
 	}
 	return d.kubectl(ctx, "-n", namespace, "get", "deployments,pods", "-l", "app=web")
@@ -138,8 +138,8 @@ func (d *demo) wakeUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.good("answered in %s by pod %s, which did not exist before", span(took), reply.Pod)
-	d.wakes = append(d.wakes, wake{"web", took, reply.Pod})
+	d.good("answered in %s by a new pod, %s", span(took), reply.Pod)
+	d.wakes = append(d.wakes, wake{"web, by HTTP", took})
 	w, err := d.kube.workload(ctx, "web")
 	if err != nil {
 		return err
