@@ -56,11 +56,13 @@ func newManager(config *rest.Config, opts options) (ctrl.Manager, error) {
 
 // serveAdmission serves Services on every replica. Ready means that the certificate is loaded and TLS is answered.
 func serveAdmission(mgr ctrl.Manager, opts options) error {
-	clients, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	config := rest.CopyConfig(mgr.GetConfig())
+	config.QPS = -1 // whoever waits for admission has a limit of their own already
+	clients, err := kubernetes.NewForConfigAndClient(config, mgr.GetHTTPClient())
 	if err != nil {
 		return fmt.Errorf("set up the client for access reviews: %w", err)
 	}
-	scales, err := scale.NewForConfig(rest.CopyConfig(mgr.GetConfig()), mgr.GetRESTMapper(),
+	scales, err := scale.NewForConfig(rest.CopyConfig(config), mgr.GetRESTMapper(),
 		dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(clients.Discovery()))
 	if err != nil {
 		return fmt.Errorf("set up the client for targets: %w", err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"go.uber.org/zap/zapcore"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
@@ -28,7 +29,7 @@ type options struct {
 }
 
 func parse(args []string) (options, error) {
-	var o options
+	o := options{log: zap.Options{TimeEncoder: zapcore.RFC3339NanoTimeEncoder}}
 	fs := flag.NewFlagSet("webhook", flag.ContinueOnError)
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", `address of /metrics, "0" for none`)
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", true,

@@ -45,6 +45,25 @@ func TestPutBack(t *testing.T) {
 	}
 }
 
+// TestForgedFromTheStart: what TPA writes makes no Service a managed one.
+func TestForgedFromTheStart(t *testing.T) {
+	plain := edited(users().Annotate("example.com/note", "x").Obj(), unset(contract.TargetKey))
+	forged := edited(plain, func(svc *corev1.Service) {
+		phase("Active")(svc)
+		set(contract.PortsKey, "80:20009")(svc)
+		svc.Labels = map[string]string{contract.ManagedLabel: contract.ManagedTrue}
+	})
+	for name, req := range map[string]Request{"create": {New: forged}, "update": {Old: plain, New: forged}} {
+		after, result := admit(t, req)
+		if diff := cmp.Diff(plain, after); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if len(result.Warnings) != 1 {
+			t.Errorf("%s: warnings %q", name, result.Warnings)
+		}
+	}
+}
+
 // TestReplace: a client that replaces the Service by its manifest means the manifest.
 func TestReplace(t *testing.T) {
 	old := active().Obj()

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestParse(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "")
+	for name, tt := range map[string]struct {
+		args []string
+		self string
+		err  string
+	}{
+		"defaults":      {[]string{"--namespace=tpa-system"}, "system:serviceaccount:tpa-system:tpa-webhook", ""},
+		"last one wins": {[]string{"--namespace=a", "--service-account=x", "--namespace=b"}, "system:serviceaccount:b:x", ""},
+		"no namespace":  {nil, "", "--namespace or $POD_NAMESPACE is needed"},
+		"an argument":   {[]string{"--namespace=a", "serve"}, "", `unknown argument "serve"`},
+		"a flag":        {[]string{"--namspace=a"}, "", "flag provided but not defined: -namspace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := parse(tt.args)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Fatalf("got %v, want %s", err, tt.err)
+				}
+				return
+			}
+			if err != nil || o.self() != tt.self || o.controller.Namespace != o.namespace {
+				t.Errorf("self %s, controller in %q, %v", o.self(), o.controller.Namespace, err)
+			}
+		})
+	}
+}
+
+func TestNamespaceOfThePod(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "tpa-system")
+	o, err := parse(nil)
+	if err != nil || o.namespace != "tpa-system" {
+		t.Errorf("namespace %q, %v", o.namespace, err)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	if err := run(t.Context(), []string{"--help"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLinger: told to stop, it goes on for a while and no longer.
+func TestLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parent, stop := context.WithCancel(t.Context())
+		ctx := linger(parent, 5*time.Second)
+		stop()
+		time.Sleep(5*time.Second - 1)
+		if ctx.Err() != nil {
+			t.Fatal("it did not linger")
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if ctx.Err() == nil {
+			t.Fatal("it does not end")
+		}
+	})
+}
