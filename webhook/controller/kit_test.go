@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -12,12 +13,13 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -63,7 +65,13 @@ func newKit(t *testing.T, objects ...client.Object) *kit {
 	t.Helper()
 	k := &kit{t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), events: events.NewFakeRecorder(1000)}
 	objects = append(objects, namespace(own, nil))
-	k.raw = fake.NewClientBuilder().WithScheme(scheme.Scheme).WithObjects(objects...).
+	scheme := runtime.NewScheme() // a small one: the fake client reads all of it again for each write
+	for _, add := range []func(*runtime.Scheme) error{
+		corev1.AddToScheme, appsv1.AddToScheme, coordinationv1.AddToScheme, policyv1.AddToScheme, rbacv1.AddToScheme,
+	} {
+		k.must(add(scheme))
+	}
+	k.raw = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&appsv1.Deployment{}, &corev1.Pod{}).Build()
 	k.api = interceptor.NewClient(k.raw, interceptor.Funcs{
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
@@ -374,8 +382,9 @@ func (k *kit) runProxies() {
 			Annotations: map[string]string{contract.ListeningKey: listening.String()},
 		}}
 		if was := (&coordinationv1.Lease{}); k.exists(was, l.Name) {
-			l.ResourceVersion = was.ResourceVersion
-			k.must(k.raw.Update(ctx, l))
+			if l.ResourceVersion = was.ResourceVersion; !maps.Equal(was.Annotations, l.Annotations) {
+				k.must(k.raw.Update(ctx, l))
+			}
 		} else {
 			k.must(k.raw.Create(ctx, l))
 		}
@@ -387,8 +396,10 @@ func (k *kit) runProxies() {
 	if k.noProxies {
 		status = corev1.ConditionFalse
 	}
-	d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentAvailable, Status: status}}
-	k.must(k.raw.Status().Update(ctx, &d))
+	if len(d.Status.Conditions) == 0 || d.Status.Conditions[0].Status != status {
+		d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentAvailable, Status: status}}
+		k.must(k.raw.Status().Update(ctx, &d))
+	}
 }
 
 func (k *kit) must(err error) {
