@@ -17,9 +17,9 @@ func TestAnnotate(t *testing.T) {
 	f := setUp(t)
 	app := f.app("web", 2)
 	f.create(app.Deployment(), app.Service(nil))
-	f.deploymentReady("web")
+	f.ready("web", 2)
 	to := address(f.service("web"), 80)
-	f.reachable(f.far, to)
+	f.reachable(to)
 
 	fresh := kit.StartLoad(f.ctx, kit.Load{From: f.far, Address: to, App: "web-", Clients: 4})
 	kept := kit.StartLoad(f.ctx, kit.Load{From: f.far, Address: to, App: "web-", Clients: 2, KeepAlive: true})
@@ -77,15 +77,12 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := f.active("web")
-	f.proxied(address(s, 80))
+	f.reachable(address(s, 80))
 	f.asleep("web")
 	if reply := f.askOnce(address(s, 80)); reply.Request != 1 {
 		t.Errorf("%s counts %d requests, want this one only", reply.Pod, reply.Request)
 	}
-	f.deploymentReady("web")
-	if d := f.deployment("web"); kit.Replicas(d) != 2 {
-		t.Errorf("%s, want 2", kit.Describe(d))
-	}
+	f.ready("web", 2)
 }
 
 // TestLabelLater opts a namespace in whose Service carries the annotations already.
@@ -99,7 +96,8 @@ func TestLabelLater(t *testing.T) {
 	if len(before.Keys) > 0 || service.Spec.Selector["app"] != "web" {
 		t.Fatalf("taken over in a namespace that is not opted in: %s", kit.Describe(service))
 	}
-	f.deploymentReady("web")
+	f.ready("web", 1)
+	f.reachable(address(service, 80))
 	f.labelNamespace(contract.InjectLabel, contract.InjectEnabled)
 	s := f.active("web")
 	f.proxied(address(s, 80))

@@ -36,13 +36,14 @@ func TestApply(t *testing.T) {
 			annotations := managed("web", 10*idle)
 			apply(annotations)
 			active := f.active("web")
-			f.deploymentReady("web")
+			f.ready("web", 2)
+			f.reachable(address(active, 80))
 			f.proxied(address(active, 80))
 			load := kit.StartLoad(f.ctx, kit.Load{From: f.far, Address: address(active, 80), App: "web-", Clients: 4})
 			f.wait("clients to be answered", answers(load, 20))
 
 			apply(annotations)
-			if again := f.service("web"); again.ResourceVersion != active.ResourceVersion {
+			if again := f.service("web"); kit.Describe(again) != kit.Describe(active) {
 				t.Errorf("the same manifest changed the Service:\n%s\n%s", kit.Describe(active), kit.Describe(again))
 			}
 			f.wait("clients to be answered", answers(load, 50))

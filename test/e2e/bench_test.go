@@ -16,17 +16,15 @@ func TestBench(t *testing.T) {
 	for _, app := range []kit.App{web, postgres, redis} {
 		f.create(app.Deployment(), app.Service(nil))
 	}
-	f.deploymentReady("web")
+	f.ready("web", 2)
+	f.reachable(address(f.service("web"), 80))
 	for _, node := range cluster.Nodes {
-		f.reachable(node, address(f.service("web"), 80))
 		load := kit.StartLoad(f.ctx, kit.Load{From: node, Address: address(f.service("web"), 80), App: "web-", Clients: 4})
 		f.wait("100 answers on "+node.Name, answers(load, 100))
 		if tally := load.Stop(); tally.Failed() > 0 {
 			t.Errorf("clients on %s: %s", node.Name, tally)
 		}
 	}
-	f.deploymentReady("postgres")
-	f.deploymentReady("redis")
 	f.wait("PostgreSQL to answer", succeeds(func() (string, error) { return f.psql(f.service("postgres")) }))
 	f.wait("Redis to answer", succeeds(func() (string, error) { return f.redis(f.service("redis"), "PING") }))
 	if out, err := f.psql(f.service("postgres")); err != nil || !strings.Contains(out, greeting) {

@@ -41,18 +41,18 @@ func succeeds(try func() (string, error)) func(context.Context) (bool, string) {
 	}
 }
 
-// reachable waits until a new Service is known to kube-proxy. It is for the time before a test begins.
-func (f *fixture) reachable(from kit.Node, address string) {
+// reachable waits until every node knows a new Service. It is for the time before a test begins.
+func (f *fixture) reachable(address string) {
 	f.Helper()
-	f.wait(address+" to be reachable from "+from.Name, func(ctx context.Context) (bool, string) {
-		conn, err := from.Open(ctx, address)
-		if err != nil {
-			return false, err.Error()
-		}
-		defer conn.Close()
-		reply, err := conn.Ask(answerWithin)
-		return err == nil, fmt.Sprint(reply, err)
-	})
+	for _, node := range cluster.Nodes {
+		f.wait(address+" to be reachable from "+node.Name, func(ctx context.Context) (bool, string) {
+			conn, err := node.Dial(ctx, address)
+			if err != nil {
+				return false, err.Error()
+			}
+			return conn.Close() == nil, ""
+		})
+	}
 }
 
 // answers looks whether the clients got so many more good answers.

@@ -31,8 +31,8 @@ func TestFigures(t *testing.T) {
 		a.Args = []string{"--stop-delay=0s"}
 	}
 	f.create(plain.Deployment(), plain.Service(nil))
-	f.deploymentReady("plain")
-	f.reachable(f.far, address(f.service("plain"), 80))
+	f.ready("plain", 1)
+	f.reachable(address(f.service("plain"), 80))
 	s := f.start(app, 2*time.Second)
 	f.proxied(address(s, 80))
 	f.asleep("web")

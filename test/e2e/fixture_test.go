@@ -99,11 +99,14 @@ func (f *fixture) app(name string, replicas int32) kit.App {
 	return kit.App{Name: name, Namespace: f.ns, Replicas: replicas}
 }
 
-// start creates the app with an annotated Service, both at once, and waits until the Service is Active.
+// start creates the app with an annotated Service, both at once, and waits until the Service is Active and the nodes
+// know it.
 func (f *fixture) start(app kit.App, idle time.Duration) *corev1.Service {
 	f.Helper()
 	f.create(app.Deployment(), app.Service(managed(app.Name, idle)))
-	return f.active(app.Name)
+	s := f.active(app.Name)
+	f.reachable(address(s, s.Spec.Ports[0].Port))
+	return s
 }
 
 func (f *fixture) key(name string) client.ObjectKey {
@@ -175,15 +178,16 @@ func (f *fixture) restored(name string, before kit.Snapshot) {
 	})
 }
 
-// deploymentReady waits until all replicas of a Deployment are ready.
-func (f *fixture) deploymentReady(name string) {
+// ready waits until a Deployment asks for so many replicas and all are ready.
+func (f *fixture) ready(name string, replicas int32) {
 	f.Helper()
-	f.wait("deployment "+name+" to be ready", func(ctx context.Context) (bool, string) {
+	f.wait(fmt.Sprintf("deployment %s to have %d ready replicas", name, replicas), func(ctx context.Context) (bool, string) {
 		var d appsv1.Deployment
 		if err := cluster.Get(ctx, f.key(name), &d); err != nil {
 			return false, err.Error()
 		}
-		return d.Status.ObservedGeneration == d.Generation && d.Status.ReadyReplicas == kit.Replicas(&d), kit.Describe(&d)
+		return kit.Replicas(&d) == replicas && d.Status.ObservedGeneration == d.Generation &&
+			d.Status.ReadyReplicas == replicas, kit.Describe(&d)
 	})
 }
 

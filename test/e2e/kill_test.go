@@ -31,7 +31,7 @@ var kills = []struct {
 func TestProxiesKilled(t *testing.T) {
 	f := setUp(t)
 	s := f.start(f.app("web", 2), time.Hour)
-	f.deploymentReady("web")
+	f.ready("web", 2)
 	to := address(s, 80)
 	f.proxied(to)
 	load := kit.StartLoad(f.ctx, kit.Load{From: f.far, Address: to, App: "web-", Clients: 4, Retry: true})
@@ -74,7 +74,7 @@ func TestWebhookKilled(t *testing.T) {
 	f := setUp(t)
 	awake := f.start(f.app("web", 1), time.Hour)
 	sleeper := f.start(f.app("sleeper", 1), idle)
-	f.deploymentReady("web")
+	f.ready("web", 1)
 	f.proxied(address(awake, 80))
 	load := kit.StartLoad(f.ctx, kit.Load{From: f.far, Address: address(awake, 80), App: "web-", Clients: 4})
 	for _, kill := range kills {

@@ -39,10 +39,7 @@ func TestOptOut(t *testing.T) {
 			}
 			f.restored("web", s.before)
 			trail.check()
-			f.deploymentReady("web")
-			if d := f.deployment("web"); kit.Replicas(d) != 2 {
-				t.Errorf("%s, want the 2 that it had", kit.Describe(d))
-			}
+			f.ready("web", 2)
 			for _, load := range loads {
 				f.wait("answers after the restore", answers(load, 50))
 			}
@@ -69,7 +66,8 @@ func (f *fixture) adoptAndSleep(name string, replicas int32) adopted {
 	app := f.app(name, replicas)
 	service := app.Service(nil)
 	f.create(app.Deployment(), service)
-	f.deploymentReady(name)
+	f.ready(name, replicas)
+	f.reachable(address(service, 80))
 	a := adopted{before: kit.Snap(service)}
 	f.annotate(name, contract.IdleTimeoutKey, idle.String())
 	f.annotate(name, contract.TargetKey, name)

@@ -36,6 +36,9 @@ func testSeveralPorts(t *testing.T) {
 	}
 	f.create(app.Deployment(), service)
 	s := f.active("web")
+	for _, p := range s.Spec.Ports {
+		f.reachable(address(s, p.Port))
+	}
 	for port, want := range map[int32]string{80: "8080", 81: "8081"} {
 		f.asleep("web")
 		if reply := f.askOnce(address(s, port)); reply.Port() != want {
@@ -69,7 +72,7 @@ func testTwoServices(t *testing.T) {
 	if reply := f.askOnce(address(shop, 80)); !strings.HasPrefix(reply.Pod, "shop-") {
 		t.Errorf("%s answered for shop", reply.Pod)
 	}
-	f.deploymentReady("shop")
+	f.ready("shop", 2)
 	if got := scalings(trail.Since(0)); len(got) != 2 || got[1] != 2 {
 		t.Errorf("shop's replicas went %v, want 0, 2", got)
 	}
@@ -85,6 +88,9 @@ func testNodePort(t *testing.T) {
 	f.create(app.Deployment(), service)
 	s := f.active("web")
 	at := func(n kit.Node) string { return net.JoinHostPort(n.IP, fmt.Sprint(s.Spec.Ports[0].NodePort)) }
+	for _, node := range cluster.Nodes {
+		f.reachable(at(node))
+	}
 	f.asleep("web")
 	f.reply(f.far, at(f.near))
 	f.asleep("web")

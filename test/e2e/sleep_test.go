@@ -18,7 +18,6 @@ func TestIdle(t *testing.T) {
 	app := f.app("web", 2)
 	app.Args = []string{"--stop-delay=0s"} // the app's own time to stop is none of TPA's
 	s := f.start(app, idle)
-	f.deploymentReady("web")
 	f.proxied(address(s, 80))
 	trail := f.followDeployment("web")
 
@@ -37,7 +36,6 @@ func TestIdle(t *testing.T) {
 func TestOpenConnection(t *testing.T) {
 	f := setUp(t)
 	s := f.start(f.app("web", 1), idle)
-	f.deploymentReady("web")
 	f.proxied(address(s, 80))
 	trail := f.followDeployment("web")
 
@@ -60,8 +58,9 @@ func TestSharedTarget(t *testing.T) {
 	first, second := app.Service(managed("web", idle)), app.Service(managed("web", idle))
 	first.Name, second.Name = "first", "second"
 	f.create(app.Deployment(), first, second)
-	f.active("first")
-	f.active("second")
+	for _, name := range []string{"first", "second"} {
+		f.reachable(address(f.active(name), 80))
+	}
 	f.asleep("web")
 	trail := f.followDeployment("web")
 	for _, name := range []string{"first", "second"} {
@@ -84,10 +83,7 @@ func TestDeleteAsleep(t *testing.T) {
 	f.start(f.app("web", 3), idle)
 	f.asleep("web")
 	f.must(cluster.Delete(f.ctx, f.service("web")))
-	f.deploymentReady("web")
-	if d := f.deployment("web"); kit.Replicas(d) != 3 {
-		t.Errorf("%s, want the 3 that it had", kit.Describe(d))
-	}
+	f.ready("web", 3)
 	f.wait("the namespace's proxy to be gone", f.noProxy)
 }
 

@@ -31,7 +31,7 @@ func TestWake(t *testing.T) {
 	}
 	f.must(conn.Echo(answerWithin, "to be heard once, at "+start.String()))
 	t.Logf("answered after %.2fs", time.Since(start).Seconds())
-	f.deploymentReady("web")
+	f.ready("web", 3)
 	if got := scalings(trail.Since(0)); !slices.Equal(got, []int32{0, 3}) {
 		t.Errorf("replicas went %v, want 0 and then the 3 that it had", got)
 	}
@@ -77,7 +77,7 @@ func TestWakeCrowd(t *testing.T) {
 	if len(failed) > 0 {
 		t.Errorf("not answered: %v of %d", failed, clients)
 	}
-	f.deploymentReady("web")
+	f.ready("web", 2)
 	if got := scalings(trail.Since(0)); !slices.Equal(got, []int32{0, 2}) {
 		t.Errorf("replicas went %v, want 0, 2", got)
 	}

@@ -61,10 +61,7 @@ func TestUndeploy(t *testing.T) {
 	if err := cluster.Get(t.Context(), client.ObjectKey{Name: kit.SystemNamespace}, &system); !apierrors.IsNotFound(err) {
 		t.Errorf("undeploy left namespace %s: %v", kit.SystemNamespace, err)
 	}
-	two.deploymentReady("unused")
-	if d := two.deployment("unused"); kit.Replicas(d) != 3 {
-		t.Errorf("%s, want the 3 that it had", kit.Describe(d))
-	}
+	two.ready("unused", 3)
 	for _, load := range loads {
 		one.wait("answers without TPA", answers(load, 50))
 	}

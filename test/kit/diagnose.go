@@ -26,8 +26,8 @@ var WebhookLabels = client.MatchingLabels{"app.kubernetes.io/name": "tpa", "app.
 // ProxyLabels select the proxy's pods of a namespace.
 var ProxyLabels = client.MatchingLabels{contract.SelectorKey: contract.SelectorValue}
 
-// logLines is how much of each log Diagnose shows.
-const logLines = 60
+// logLines is how much of the beginning and of the end of each log Diagnose shows.
+const logLines = 30
 
 // Diagnose tells what there is to know about TPA's work in a namespace, for the log of a test that failed.
 func (c *Cluster) Diagnose(ctx context.Context, namespace string) string {
@@ -44,6 +44,9 @@ func (c *Cluster) Diagnose(ctx context.Context, namespace string) string {
 			fmt.Fprintln(&b, err)
 		}
 		for _, item := range items {
+			if event, ok := item.(*corev1.Event); ok && event.Reason == "MissingClusterDNS" {
+				continue // the test cluster has none, says the kubelet again and again
+			}
 			fmt.Fprintln(&b, Describe(item.(client.Object)))
 		}
 	}
@@ -52,7 +55,7 @@ func (c *Cluster) Diagnose(ctx context.Context, namespace string) string {
 	return b.String()
 }
 
-// logs shows the end of each pod's log: the lines that contain a text.
+// logs shows each pod's log: the lines that contain a text.
 func (c *Cluster) logs(ctx context.Context, w io.Writer, namespace string, labels client.MatchingLabels, containing string) {
 	var pods corev1.PodList
 	if err := c.List(ctx, &pods, client.InNamespace(namespace), labels); err != nil {
@@ -71,6 +74,9 @@ func (c *Cluster) logs(ctx context.Context, w io.Writer, namespace string, label
 				lines = append(lines, line)
 			}
 		}
-		fmt.Fprint(w, strings.Join(lines[max(0, len(lines)-logLines):], ""))
+		if skip := len(lines) - 2*logLines; skip > 0 {
+			lines = slices.Replace(lines, logLines, logLines+skip, fmt.Sprintf("... %d lines ...\n", skip))
+		}
+		fmt.Fprint(w, strings.Join(lines, ""))
 	}
 }
