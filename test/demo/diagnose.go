@@ -22,7 +22,7 @@ func (d *demo) diagnose(ctx context.Context, err error) {
 		lines func(string) string
 	}{
 		{[]string{"-n", namespace, "get", "services,deployments,pods,leases"}, whole},
-		{[]string{"-n", namespace, "get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp",
+		{[]string{"-n", namespace, "get", "events", "--field-selector=type=Warning,reason!=MissingClusterDNS", "--sort-by=.lastTimestamp",
 			"-o=custom-columns=KIND:.involvedObject.kind,NAME:.involvedObject.name,REASON:.reason,MESSAGE:.message"}, last(logLines)},
 		{[]string{"-n", namespace, "logs", "-l", contract.SelectorKey + "=" + contract.SelectorValue, "--tail=200"}, notable(logLines)},
 		{[]string{"-n", systemNamespace, "get", "pods"}, whole},

@@ -23,7 +23,7 @@ func (d *demo) optOut(ctx context.Context) error {
 	_, err := d.awaitPhase(ctx, "web", "-", clients)
 	took := time.Since(start)
 	if err == nil {
-		err = d.pause(ctx, 2*time.Second, func() string { return "clients go on: " + clients.soFar() })
+		err = d.pause(ctx, nodesLearn, func() string { return "clients go on: " + clients.soFar() })
 	}
 	tally := clients.stop(ctx)
 	if err != nil {

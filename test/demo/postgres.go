@@ -28,6 +28,9 @@ func (d *demo) database(ctx context.Context) error {
 		return err
 	}
 	d.say("It leads through the proxy after %s.", span(time.Since(start)))
+	if err := d.pause(ctx, nodesLearn, func() string { return "and every node learns it" }); err != nil {
+		return err
+	}
 	text, took, err := d.query(ctx, service, greetingSQL)
 	if err == nil {
 		err = greeted(text)

@@ -28,9 +28,8 @@ type screen struct {
 	colour bool
 	width  func() int
 
-	inLive bool // the cursor stands behind a live line
-	lived  time.Time
-	plain  string // the last live line that was written to a file
+	inLive bool      // the cursor stands behind a live line
+	lived  time.Time // when a line was written last that stays
 }
 
 func newScreen(f *os.File) *screen {
@@ -59,6 +58,7 @@ func (s *screen) paint(code, text string) string {
 
 func (s *screen) line(text string) {
 	s.endLive()
+	s.lived = time.Now()
 	fmt.Fprintln(s.out, text)
 }
 
@@ -124,9 +124,8 @@ func (s *screen) live(format string, args ...any) {
 		fmt.Fprint(s.out, "\r\x1b[K"+indent+cut(text, s.width()-len(indent)-1))
 		return
 	}
-	if time.Since(s.lived) >= plainEvery && text != s.plain {
-		s.lived, s.plain = time.Now(), text
-		fmt.Fprintln(s.out, indent+text)
+	if time.Since(s.lived) >= plainEvery {
+		s.line(indent + text)
 	}
 }
 

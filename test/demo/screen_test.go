@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPlainScreenHasNoEscapes(t *testing.T) {
@@ -11,10 +12,12 @@ func TestPlainScreenHasNoEscapes(t *testing.T) {
 	s.heading(1, "Title")
 	s.command("kubectl", "get", "pods")
 	s.output("a  \n\nb\n")
-	s.live("first")
 	s.live("too soon")
+	s.lived = time.Now().Add(-plainEvery)
+	s.live("in time")
+	s.live("too soon again")
 	s.good("well")
-	want := "\n1  Title\n   $ kubectl get pods\n     a\n     b\n   first\n   well\n"
+	want := "\n1  Title\n   $ kubectl get pods\n     a\n     b\n   in time\n   well\n"
 	if out.String() != want {
 		t.Errorf("got\n%q, want\n%q", out.String(), want)
 	}

@@ -46,6 +46,10 @@ func (d *demo) reachable(ctx context.Context, s *corev1.Service) error {
 		})
 }
 
+// nodesLearn is how long every node's kube-proxy may take to send new connections where a Service leads now, on a busy
+// machine. Until then they go directly, and TPA does not know of them.
+const nodesLearn = 2 * time.Second
+
 func (d *demo) ordinaryApp(ctx context.Context) error {
 	service, err := d.apply(ctx, "web")
 	if err != nil {
@@ -91,10 +95,7 @@ func (d *demo) manage(ctx context.Context, app string, clients *clients) error {
 	}
 	d.say("The Service leads through the proxy after %s; its address is the same:", span(time.Since(start)))
 	d.compare(app, sideBySide(d.before[app].service, service))
-	if clients == nil {
-		return nil
-	}
-	return d.pause(ctx, 2*time.Second, func() string { return "clients go on: " + clients.soFar() })
+	return d.pause(ctx, nodesLearn, func() string { return "clients go on: " + clients.soFar() })
 }
 
 func (d *demo) annotate(ctx context.Context, app string) error {
@@ -112,13 +113,15 @@ func (d *demo) awaitPhase(ctx context.Context, app, want string, clients *client
 			if err != nil {
 				return false, err.Error()
 			}
-			service = s
+			if service = s; phase(s) == want {
+				return true, ""
+			}
 			live := fmt.Sprintf("%s %s to %s, %.1f s", contract.PhaseKey, phase(s), want, time.Since(start).Seconds())
 			if clients != nil {
 				live += ": " + clients.soFar()
 			}
 			d.live("%s", live)
-			return phase(s) == want, "phase " + phase(s)
+			return false, "phase " + phase(s)
 		})
 	return service, err
 }
