@@ -26,6 +26,17 @@ func (d *demo) clean(ctx context.Context, showing error) error {
 	return errors.Join(err, downErr)
 }
 
+// removal is the command that removes what a clean-up left.
+func (d *demo) removal() string {
+	switch {
+	case !d.upBefore:
+		return cluster + " down"
+	case d.deployed:
+		return "make undeploy, then " + cluster + " kubectl delete namespace " + namespace
+	}
+	return cluster + " kubectl delete namespace " + namespace
+}
+
 // cleanCluster leaves a cluster that was up before as it was.
 func (d *demo) cleanCluster(ctx context.Context) error {
 	if d.kube == nil {

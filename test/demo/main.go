@@ -49,6 +49,9 @@ func run(ctx context.Context, screen *screen, keep bool) error {
 	cleaning, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if cleanErr := d.clean(cleaning, err); cleanErr != nil {
+		if cleaning.Err() != nil {
+			cleanErr = fmt.Errorf("given up; to finish it: %s", d.removal())
+		}
 		d.fail(cleanErr)
 		if err == nil {
 			return fmt.Errorf("clean up: %w", cleanErr)
