@@ -56,11 +56,11 @@ func TestLinger(t *testing.T) {
 		parent, stop := context.WithCancel(t.Context())
 		ctx := linger(parent, 5*time.Second)
 		stop()
-		time.Sleep(5*time.Second - 1)
+		time.Sleep(5*time.Second - time.Nanosecond)
 		if ctx.Err() != nil {
 			t.Fatal("it did not linger")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if ctx.Err() == nil {
 			t.Fatal("it does not end")
