@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -49,6 +50,7 @@ func NewStore(config *rest.Config, c client.Client) (*Store, error) {
 // record is a target's Lease as last read or written; the zero value is a Lease that does not exist.
 type record struct {
 	version string
+	uid     types.UID
 	state   sleep.State
 }
 
@@ -61,7 +63,7 @@ func recordOf(lease *coordinationv1.Lease, now time.Time) record {
 	if err != nil {
 		state = sleep.State{Phase: sleep.Awake, Since: now}
 	}
-	return record{version: lease.ResourceVersion, state: state}
+	return record{version: lease.ResourceVersion, uid: lease.UID, state: state}
 }
 
 func (s *Store) read(ctx context.Context, namespace string, t contract.Target) (record, error) {
@@ -76,10 +78,11 @@ func (s *Store) read(ctx context.Context, namespace string, t contract.Target) (
 	return recordOf(&lease, now()), nil
 }
 
-// swap writes a state if the Lease is still as it was read, and returns the Lease as written.
+// swap writes a state if the Lease is still as it was read, and returns the Lease as written. Without the UID, the API
+// server would make a Lease that was deleted meanwhile anew, with what an old version said.
 func (s *Store) swap(ctx context.Context, namespace string, t contract.Target, was record, state sleep.State) (record, error) {
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-		Namespace: namespace, Name: t.Lease(), ResourceVersion: was.version,
+		Namespace: namespace, Name: t.Lease(), ResourceVersion: was.version, UID: was.uid,
 		Labels:      map[string]string{contract.LeaseLabel: contract.LeaseTarget},
 		Annotations: map[string]string{contract.TargetKey: t.String(), contract.StateKey: state.String()},
 	}}
@@ -92,7 +95,7 @@ func (s *Store) swap(ctx context.Context, namespace string, t contract.Target, w
 	if err := write(ctx, lease); err != nil {
 		return record{}, fmt.Errorf("write lease %s/%s: %w", namespace, t.Lease(), err)
 	}
-	return record{version: lease.ResourceVersion, state: state}, nil
+	return record{version: lease.ResourceVersion, uid: lease.UID, state: state}, nil
 }
 
 func (s *Store) remove(ctx context.Context, namespace string, t contract.Target, was record) error {
