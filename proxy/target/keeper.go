@@ -65,7 +65,8 @@ type Keeper struct {
 	last     record
 	observed bool
 	use      Use
-	denied   string // what Allow said
+	denied   string               // what Allow said
+	alive    map[string]time.Time // holders that the API server knows, whatever Gone says, until a time
 	ready    int
 	givingUp bool
 	retired  bool
@@ -175,14 +176,13 @@ func (k *Keeper) SetUse(use Use) bool {
 	return !k.ended
 }
 
-// SetReady tells how many backends are ready.
+// SetReady tells how many backends are ready. It is to be called after each change of the pods, those of proxies
+// included: the Keeper then looks whether a claim's holder has gone.
 func (k *Keeper) SetReady(n int) {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
-	if k.ready != n {
-		k.ready = n
-		k.poke()
-	}
+	k.ready = n
+	k.poke()
 }
 
 // Retire has the Keeper give its claim up and end once the last connection inside has ended. It does not put the target

@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -80,7 +81,7 @@ func (k *Keeper) next(leaving bool) (sleep.Action, record) {
 		for holder := range state.Claims {
 			holders = append(holders, holder)
 		}
-		in.Gone = k.config.Gone(holders)
+		in.Gone = slices.DeleteFunc(k.config.Gone(holders), func(holder string) bool { return in.Now.Before(k.alive[holder]) })
 	}
 	action := k.machine.Next(in)
 	k.givingUp = action.GivesUp
@@ -115,6 +116,9 @@ func (k *Keeper) do(ctx context.Context, a sleep.Action, was record) {
 	}
 	result.Outcome = outcome(err)
 	k.done(a, result, was, written, err)
+	if a.Kind == sleep.Verify && err == nil && len(result.Missing) == 0 {
+		k.believe(a.Holders)
+	}
 	if a.Kind == sleep.Verify && err == nil && len(result.Missing) > 0 {
 		k.gate.mu.Lock()
 		drop, was := k.machine.Dropped(result.Missing, now()), k.last
@@ -182,6 +186,17 @@ func (k *Keeper) scaled(a sleep.Action, err error) {
 	if hook != nil {
 		hook()
 	}
+}
+
+// believe keeps holders that the API server knows from being asked for again at once: the watch is behind.
+func (k *Keeper) believe(holders []string) {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	k.alive = map[string]time.Time{}
+	for _, holder := range holders {
+		k.alive[holder] = now().Add(sleep.Recheck)
+	}
+	time.AfterFunc(sleep.Recheck, k.poke)
 }
 
 // missing returns the holders whose pods do not exist.
