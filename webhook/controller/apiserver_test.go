@@ -83,7 +83,7 @@ func TestAPIServer(t *testing.T) {
 	go driver.run(ctx)
 
 	begin := time.Now()
-	name := func(i int) string { return fmt.Sprintf("ns-%03d", i) }
+	name := func(i int) string { return fmt.Sprintf("t%d-%03d", begin.Unix(), i) }
 	for i := range namespaces {
 		must(t, admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 			Name: name(i), Labels: map[string]string{contract.InjectLabel: contract.InjectEnabled},

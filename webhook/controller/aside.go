@@ -97,7 +97,7 @@ func (p *pass) tellWhy() {
 	if p.deployment != nil {
 		waited = p.now.Sub(p.deployment.CreationTimestamp.Time)
 	}
-	missing := p.deployment != nil && len(p.readyProxies()) == 0
+	missing := p.deployment != nil && !p.available()
 	for _, svc := range p.services {
 		if phaseOf(svc) != contract.Pending || svc.DeletionTimestamp != nil || p.record.Asides > 0 {
 			continue
@@ -109,7 +109,7 @@ func (p *pass) tellWhy() {
 			p.again(creatingFor - waited)
 		default:
 			p.said(svc, "waits", corev1.EventTypeWarning, "ProxyNotReady", "Activate",
-				"no proxy is ready in this namespace yet; the Service works as it did without TPA. "+p.complaint())
+				"the proxies of this namespace are not ready yet; the Service works as it did without TPA. "+p.complaint())
 		}
 	}
 }

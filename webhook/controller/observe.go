@@ -61,7 +61,12 @@ func (r *Reconciler) leaving(ctx context.Context) (bool, error) {
 	if err != nil || own == nil {
 		return false, err
 	}
-	return own.Labels[contract.UninstallLabel] == contract.UninstallTrue, nil
+	return departing(own), nil
+}
+
+// departing reads it off TPA's own Namespace. Whoever deletes that without asking first gets what can still be done.
+func departing(own client.Object) bool {
+	return own.GetLabels()[contract.UninstallLabel] == contract.UninstallTrue || own.GetDeletionTimestamp() != nil
 }
 
 // readNamespace returns a Namespace's metadata; nil if it does not exist.

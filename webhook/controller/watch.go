@@ -100,7 +100,7 @@ func (r *Reconciler) namespaceEvents() handler.EventHandler {
 			before, after := e.ObjectOld, e.ObjectNew
 			switch {
 			case after.GetName() == r.Options.Namespace:
-				if before.GetLabels()[contract.UninstallLabel] != after.GetLabels()[contract.UninstallLabel] {
+				if departing(before) != departing(after) {
 					r.wakeAll(ctx, q)
 				}
 			case metadataDiffer(before, after):
