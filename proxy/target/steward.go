@@ -37,8 +37,14 @@ type Steward struct {
 	store   *Store
 	process string
 
-	mu       sync.Mutex
-	machines map[key]*sleep.Machine
+	mu    sync.Mutex
+	holds map[key]*holding
+}
+
+// holding is the controller's part in the protocol for one target.
+type holding struct {
+	mu      sync.Mutex
+	machine *sleep.Machine
 }
 
 type key struct {
@@ -48,7 +54,7 @@ type key struct {
 
 // NewSteward returns a Steward; process is unique to this process.
 func NewSteward(store *Store, process string) *Steward {
-	return &Steward{store: store, process: stewardHolder + "/" + process, machines: map[key]*sleep.Machine{}}
+	return &Steward{store: store, process: stewardHolder + "/" + process, holds: map[key]*holding{}}
 }
 
 // Hold claims the target for the controller and scales it up if TPA put it to sleep. It may be repeated. The claim
@@ -69,17 +75,24 @@ func (s *Steward) Hold(ctx context.Context, namespace string, t contract.Target)
 	if !was.exists() || byHand {
 		return HoldState{Found: true, Asleep: sc.Replicas == 0}, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.machines[key{namespace, t}]
-	if m == nil {
-		m = sleep.New(stewardHolder, s.process)
-		s.machines[key{namespace, t}] = m
-	}
-	return HoldState{Found: true}, s.run(ctx, namespace, t, m, was)
+	h := s.holding(namespace, t)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return HoldState{Found: true}, s.run(ctx, namespace, t, h.machine, was)
 }
 
-// run lets the machine claim the target and scale it up; mu is held.
+func (s *Steward) holding(namespace string, t contract.Target) *holding {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.holds[key{namespace, t}]
+	if h == nil {
+		h = &holding{machine: sleep.New(stewardHolder, s.process)}
+		s.holds[key{namespace, t}] = h
+	}
+	return h
+}
+
+// run lets the machine claim the target and scale it up.
 func (s *Steward) run(ctx context.Context, namespace string, t contract.Target, m *sleep.Machine, was record) error {
 	m.Observe(was.state, was.exists(), was.version, now())
 	in := sleep.Inputs{Waiting: true, IdleTimeout: time.Hour}
@@ -131,7 +144,7 @@ func (s *Steward) Held(lease *coordinationv1.Lease) bool {
 // Release ends a Hold.
 func (s *Steward) Release(ctx context.Context, namespace string, t contract.Target) error {
 	s.mu.Lock()
-	delete(s.machines, key{namespace, t})
+	delete(s.holds, key{namespace, t})
 	s.mu.Unlock()
 	return s.change(ctx, namespace, t, func(state *sleep.State) bool {
 		_, held := state.Claims[stewardHolder]
@@ -171,7 +184,7 @@ func (s *Steward) Forget(ctx context.Context, namespace string, t contract.Targe
 		}
 	}
 	s.mu.Lock()
-	delete(s.machines, key{namespace, t})
+	delete(s.holds, key{namespace, t})
 	s.mu.Unlock()
 	return s.store.remove(ctx, namespace, t, was)
 }
