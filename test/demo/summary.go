@@ -10,7 +10,7 @@ import (
 func (d *demo) summary() {
 	d.line("")
 	d.line(d.paint(bold, "Summary"))
-	entry := func(name, value string) { d.line(fmt.Sprintf("%s%-26s%s", indent, name, value)) }
+	entry := func(name, value string) { d.line(fmt.Sprintf("%s%-30s%s", indent, name, value)) }
 	for _, w := range d.wakes {
 		entry("wake of "+w.what, span(w.took))
 	}
