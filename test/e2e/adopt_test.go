@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/test/kit"
 )
@@ -56,6 +58,38 @@ func TestAnnotate(t *testing.T) {
 	}
 	if got, want := phases(trail.Since(0)), []string{"", "Pending", "Active"}; !slices.Equal(got, want) {
 		t.Errorf("phases: %q, want %q", got, want)
+	}
+}
+
+// TestSettle takes over a Service that is in use by a connection that TPA cannot see. It gets time to end before the
+// target sleeps for the first time.
+func TestSettle(t *testing.T) {
+	settle := flagOf(t, "settle-time")
+	f := setUp(t)
+	app := f.app("web", 1)
+	f.create(app.Deployment(), app.Service(nil))
+	f.ready("web", 1)
+	to := address(f.service("web"), 80)
+	f.reachable(to)
+	conn := f.open(to)
+	direct := f.ask(conn)
+
+	deployments, services := f.followDeployment("web"), f.followService("web")
+	f.annotate("web", contract.IdleTimeoutKey, "1s")
+	f.annotate("web", contract.TargetKey, "web")
+	active, err := services.Await(f.ctx, patience, "Active", 0, func(c kit.Change[*corev1.Service]) bool {
+		return c.Object.Annotations[contract.PhaseKey] == string(contract.Active)
+	})
+	f.must(err)
+	// The controller counts from its decision on, which is a little before.
+	f.must(deployments.Never(f.ctx, time.Until(active.At.Add(settle-time.Second)), "scaled to 0", 0, atZero))
+	if reply := f.ask(conn); reply.Client != direct.Client {
+		t.Errorf("the app was called from %s, then from %s", direct.Client, reply.Client)
+	}
+	slept, err := deployments.Await(f.ctx, patience, "replicas at 0", 0, atZero)
+	f.must(err)
+	if after := slept.At.Sub(active.At); after > settle+late {
+		t.Errorf("scaled to 0 %s after Active; --settle-time is %s, and %s more may pass", after, settle, late)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/test/kit"
 )
@@ -33,16 +32,21 @@ func TestFigures(t *testing.T) {
 	f.create(plain.Deployment(), plain.Service(nil))
 	f.ready("plain", 1)
 	f.reachable(address(f.service("plain"), 80))
-	s := f.start(app, 2*time.Second)
+	s := f.start(app, idle)
 	f.proxied(address(s, 80))
+	f.scaleToZero("plain")
 	f.asleep("web")
 
 	leases := follow[*coordinationv1.Lease](f, &coordinationv1.LeaseList{})
 	deployments := f.followDeployment("web")
-	events := follow[*corev1.Event](f, &corev1.EventList{}, client.MatchingFields{"reportingComponent": "tpa-proxy"})
+	events := follow[*corev1.Event](f, &corev1.EventList{})
 	services := f.followService("web")
+	before := events.Len()
 	writes := func() string {
-		line := fmt.Sprintf("%d scale, %d service, %d event", len(scalings(deployments.Since(0)))-1, services.Len()-1, events.Len())
+		said := slices.DeleteFunc(events.Since(before), func(c kit.Change[*corev1.Event]) bool {
+			return !strings.HasPrefix(c.Object.ReportingController, "tpa")
+		})
+		line := fmt.Sprintf("%d scale, %d service, %d event", len(scalings(deployments.Since(0)))-1, services.Len()-1, len(said))
 		perLease := map[string]int{}
 		for _, c := range leases.Since(0) {
 			perLease[c.Object.Name]++
@@ -77,19 +81,14 @@ func (f *fixture) timeWake(address string) time.Duration {
 	return time.Since(start)
 }
 
-// timeScale is how long it takes from `kubectl scale` to an answer through the ClusterIP. It leaves the app at 0 again.
+// timeScale is how long it takes from `kubectl scale` to an answer through the ClusterIP. It leaves the app at 0 again,
+// so that kube-proxy has long taken note of that when the next round begins.
 func (f *fixture) timeScale(name string) time.Duration {
 	f.Helper()
 	to := address(f.service(name), 80)
-	scale := func(replicas string) {
-		f.Helper()
-		_, err := f.kubectl("", "scale", "deployment", name, "--replicas="+replicas)
-		f.must(err)
-	}
-	scale("0")
-	f.wait("no pod of "+name, f.noPod(name))
+	defer f.scaleToZero(name)
 	start := time.Now()
-	scale("1")
+	f.scale(name, 1)
 	for ; ; time.Sleep(10 * time.Millisecond) {
 		if time.Since(start) > patience {
 			f.Fatalf("%s was not up within %s of kubectl scale", name, patience)
@@ -106,6 +105,18 @@ func (f *fixture) timeScale(name string) time.Duration {
 			return time.Since(start)
 		}
 	}
+}
+
+func (f *fixture) scale(name string, replicas int) {
+	f.Helper()
+	_, err := f.kubectl("", "scale", "deployment", name, fmt.Sprintf("--replicas=%d", replicas))
+	f.must(err)
+}
+
+func (f *fixture) scaleToZero(name string) {
+	f.Helper()
+	f.scale(name, 0)
+	f.wait("no pod of "+name, f.noPod(name))
 }
 
 func median(times []time.Duration) time.Duration {

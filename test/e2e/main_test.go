@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +75,26 @@ func ready(ctx context.Context) (bool, string) {
 	ready := s.ObservedGeneration == d.Generation && s.UpdatedReplicas == kit.Replicas(&d) &&
 		s.AvailableReplicas == s.UpdatedReplicas && s.Replicas == s.UpdatedReplicas
 	return ready, kit.Describe(&d)
+}
+
+// flagOf is the value of a flag that TPA runs with.
+func flagOf(t *testing.T, name string) time.Duration {
+	t.Helper()
+	var d appsv1.Deployment
+	if err := cluster.Get(t.Context(), client.ObjectKey{Namespace: kit.SystemNamespace, Name: "tpa-webhook"}, &d); err != nil {
+		t.Fatal(err)
+	}
+	for _, arg := range slices.Backward(d.Spec.Template.Spec.Containers[0].Args) { // the last one counts
+		if text, ok := strings.CutPrefix(arg, "--"+name+"="); ok {
+			value, err := time.ParseDuration(text)
+			if err != nil {
+				t.Fatalf("%s: %v", arg, err)
+			}
+			return value
+		}
+	}
+	t.Fatalf("the local overlay sets no --%s: this test would take as long as the default", name)
+	return 0
 }
 
 // namespacesGone deletes what namespaces are left and waits until they are gone: nothing of TPA's may hold them.

@@ -112,6 +112,7 @@ func (t Tally) String() string {
 // Running is a Load at work.
 type Running struct {
 	load   Load
+	open   func(context.Context) (*Conn, error)
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
@@ -128,14 +129,22 @@ func StartLoad(ctx context.Context, load Load) *Running {
 	if load.Timeout == 0 {
 		load.Timeout = 30 * time.Second
 	}
-	r := &Running{load: load, tally: Tally{
+	r := newRunning(load, func(ctx context.Context) (*Conn, error) { return load.From.Open(ctx, load.Address) })
+	r.start(ctx)
+	return r
+}
+
+func newRunning(load Load, open func(context.Context) (*Conn, error)) *Running {
+	return &Running{load: load, open: open, tally: Tally{
 		Count: map[Kind]int{}, Retried: map[Kind]int{}, Pods: map[string]int{}, Peers: map[string]int{},
 	}}
+}
+
+func (r *Running) start(ctx context.Context) {
 	ctx, r.cancel = context.WithCancel(ctx)
-	for range load.Clients {
+	for range r.load.Clients {
 		r.done.Go(func() { r.client(ctx) })
 	}
-	return r
 }
 
 // Tally returns the counts so far.
@@ -189,7 +198,7 @@ func (r *Running) request(conn *Conn) (Reply, *Conn, error) {
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
 		defer cancel()
 		var err error
-		if conn, err = r.load.From.Open(ctx, r.load.Address); err != nil {
+		if conn, err = r.open(ctx); err != nil {
 			return Reply{}, nil, err
 		}
 	}

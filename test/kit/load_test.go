@@ -1,0 +1,132 @@
+package kit
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// behaviour is what a server does with the connections that it accepts, one after the other.
+type behaviour func(net.Conn)
+
+func answer(body string) behaviour {
+	return func(conn net.Conn) {
+		defer conn.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		}
+	}
+}
+
+func reset(conn net.Conn) {
+	_, _ = http.ReadRequest(bufio.NewReader(conn))
+	_ = conn.(*net.TCPConn).SetLinger(0)
+	conn.Close()
+}
+
+func silent(conn net.Conn) { _, _ = conn.Read(make([]byte, 1<<10)) }
+
+// TestLoadCounts sends one request to each of a row of connections, and looks how each was counted.
+func TestLoadCounts(t *testing.T) {
+	good := answer(`{"pod":"web-1","client":"10.0.0.9:1234"}`)
+	for _, test := range []struct {
+		name    string
+		retry   bool
+		does    []behaviour // nil: nobody listens
+		want    map[Kind]int
+		retried map[Kind]int
+	}{
+		{"good", false, []behaviour{good, good, good}, map[Kind]int{OK: 3}, map[Kind]int{}},
+		{"refused", false, []behaviour{good, nil, good}, map[Kind]int{OK: 2, Refused: 1}, map[Kind]int{}},
+		{"reset", false, []behaviour{reset, good}, map[Kind]int{OK: 1, Reset: 1}, map[Kind]int{}},
+		{"closed", false, []behaviour{func(c net.Conn) { c.Close() }, good}, map[Kind]int{OK: 1, Reset: 1}, map[Kind]int{}},
+		{"late", false, []behaviour{silent, good}, map[Kind]int{OK: 1, Timeout: 1}, map[Kind]int{}},
+		{"another's", false, []behaviour{answer(`{"pod":"shop-1"}`), answer("hello")}, map[Kind]int{Wrong: 2}, map[Kind]int{}},
+		{"second try", true, []behaviour{reset, good, good}, map[Kind]int{OK: 2}, map[Kind]int{Reset: 1}},
+		{"second try fails", true, []behaviour{reset, nil, good}, map[Kind]int{OK: 1, Refused: 1}, map[Kind]int{Reset: 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var next atomic.Int64
+			load := Load{App: "web-", Clients: 1, Pause: time.Nanosecond, Retry: test.retry, Timeout: 200 * time.Millisecond}
+			r := newRunning(load, func(context.Context) (*Conn, error) {
+				i := int(next.Add(1)) - 1
+				if i == len(test.does)-1 {
+					cancel() // the request that has begun is the last, and counts
+				}
+				if test.does[i] == nil {
+					return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+				}
+				return pair(t, test.does[i]), nil
+			})
+			r.start(ctx)
+			r.done.Wait()
+			tally := r.Tally()
+			if !maps.Equal(tally.Count, test.want) || !maps.Equal(tally.Retried, test.retried) {
+				t.Errorf("counted %v, retried %v; want %v, %v", tally.Count, tally.Retried, test.want, test.retried)
+			}
+			failed := 0
+			for kind, n := range test.want {
+				if kind != OK {
+					failed += n
+				}
+			}
+			if tally.Failed() != failed {
+				t.Errorf("Failed is %d, want %d", tally.Failed(), failed)
+			}
+		})
+	}
+}
+
+// pair is a connection to a server that treats it in some way.
+func pair(t *testing.T, does behaviour) *Conn {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	go does(server)
+	return &Conn{conn, bufio.NewReader(conn)}
+}
+
+func TestWaitSaysWhatItSaw(t *testing.T) {
+	looks := 0
+	err := Wait(t.Context(), 120*time.Millisecond, "the moon", func(context.Context) (bool, string) {
+		looks++
+		return false, fmt.Sprintf("cloud %d", looks)
+	})
+	if err == nil || looks < 2 {
+		t.Fatalf("%d looks, error %v", looks, err)
+	}
+	if want := fmt.Sprintf("the moon; last seen: cloud %d", looks); !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%q does not end with %q", err, want)
+	}
+	if err := Wait(t.Context(), time.Minute, "now", func(context.Context) (bool, string) { return true, "" }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKindOf(t *testing.T) {
+	if kind := KindOf(errors.New("something else")); kind != Other {
+		t.Errorf("got %s", kind)
+	}
+}
