@@ -16,15 +16,15 @@ const (
 
 // database shows that any TCP protocol works, also one in which TPA understands no byte.
 func (d *demo) database(ctx context.Context) error {
-	service, err := d.apply(ctx, "postgres")
-	if err != nil {
+	if _, err := d.apply(ctx, "postgres"); err != nil {
 		return err
 	}
 	if err := d.annotate(ctx, "postgres"); err != nil {
 		return err
 	}
 	start := time.Now()
-	if service, err = d.awaitPhase(ctx, "postgres", string(contract.Active), nil); err != nil {
+	service, err := d.awaitPhase(ctx, "postgres", string(contract.Active), nil)
+	if err != nil {
 		return err
 	}
 	d.say("It leads through the proxy after %s.", span(time.Since(start)))
