@@ -28,7 +28,8 @@ type acknowledger struct {
 
 	mu     sync.Mutex
 	wanted string
-	done   *string // what the Lease holds; nil if that is not known
+	done   *string // what was written last; nil if nothing was yet
+	doubt  bool    // a write after that failed, and may have been carried out nevertheless
 }
 
 func newAcknowledger(c client.Client, log *zap.Logger, options Options) *acknowledger {
@@ -65,9 +66,11 @@ func (a *acknowledger) run(ctx context.Context) {
 		case <-a.kick:
 		}
 		a.mu.Lock()
-		wanted, done := a.wanted, a.done
+		wanted := a.wanted
+		same := a.done != nil && *a.done == wanted && !a.doubt
+		a.doubt = a.doubt || !same
 		a.mu.Unlock()
-		if done != nil && *done == wanted {
+		if same {
 			continue
 		}
 		if err := a.write(ctx, wanted); err != nil {
@@ -83,7 +86,7 @@ func (a *acknowledger) run(ctx context.Context) {
 			continue
 		}
 		a.mu.Lock()
-		a.done = &wanted
+		a.done, a.doubt = &wanted, false
 		a.mu.Unlock()
 	}
 }
