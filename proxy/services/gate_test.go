@@ -1,0 +1,121 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/front"
+	"tpa.dev/tpa/proxy/sleep"
+	"tpa.dev/tpa/proxy/target"
+)
+
+var from = netip.MustParseAddrPort("192.0.2.7:40000")
+
+// keepers returns a Keeper for each target; that of the target in closed does not run and so never wins the claim.
+func keepers(t *testing.T, c client.Client, closed string) (both []*target.Keeper) {
+	t.Helper()
+	for _, of := range []contract.Target{web, db} {
+		k := target.New(target.Config{
+			Namespace: namespace, Target: of, Pod: "a", Process: "a/1", Store: &target.Store{Client: c}, Log: zap.NewNop(),
+			Gone: func([]string) []string { return nil },
+		})
+		k.SetUse(target.Use{IdleTimeout: time.Hour, Blocked: "there is no scale here"})
+		k.SetReady(1)
+		both = append(both, k)
+		if of.Name == closed {
+			continue
+		}
+		ended := make(chan struct{})
+		ctx, stop := context.WithCancel(context.Background())
+		go func() { defer close(ended); k.Run(ctx) }()
+		t.Cleanup(func() { stop(); <-ended })
+	}
+	synctest.Wait()
+	return both
+}
+
+// inUse reports whether the target's Lease shows that a connection uses it, after a time in which an idle claim is given up.
+func inUse(t *testing.T, c client.Client, of contract.Target) bool {
+	t.Helper()
+	time.Sleep(time.Hour)
+	synctest.Wait()
+	var lease coordinationv1.Lease
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: of.Lease()}, &lease); err != nil {
+		t.Fatal(err)
+	}
+	state, err := sleep.Parse(lease.Annotations[contract.StateKey])
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim, ok := state.Claims["a"]
+	return ok && claim.Active()
+}
+
+func TestGateOfSeveralTargetsClaimsAndReleasesAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := fake.NewClientBuilder().WithScheme(scheme()).Build()
+		gate := gateFor(keepers(t, c, ""))
+		if err := gate.Acquire(t.Context(), from); err != nil {
+			t.Fatal(err)
+		}
+		if !gate.Awake() || !gate.TryAcquire() {
+			t.Error("it is claimed, and not awake or not open")
+		}
+		gate.Release()
+		if !inUse(t, c, web) || !inUse(t, c, db) {
+			t.Error("a target is not in use with a connection inside")
+		}
+		gate.Release()
+		if inUse(t, c, web) || inUse(t, c, db) {
+			t.Error("a target is in use after the last connection")
+		}
+	})
+}
+
+func TestGateOfSeveralTargetsGivesBackWhatItGotOnFailure(t *testing.T) {
+	for _, closed := range []string{"web", "db"} {
+		t.Run(closed, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := fake.NewClientBuilder().WithScheme(scheme()).Build()
+				opened := web
+				if closed == "web" {
+					opened = db
+				}
+				gate := gateFor(keepers(t, c, closed))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if err := gate.Acquire(ctx, from); !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("%v, want the deadline", err)
+				}
+				if gate.TryAcquire() || gate.Awake() {
+					t.Error("it lets in, or is awake, with one target that is neither")
+				}
+				if inUse(t, c, opened) {
+					t.Error("what was acquired before the failure is not given back")
+				}
+			})
+		})
+	}
+}
+
+func TestGateOfNoTargetIsOpenAndOfOneIsThatTarget(t *testing.T) {
+	gate := gateFor(nil)
+	if err := gate.Acquire(t.Context(), from); err != nil || !gate.TryAcquire() || !gate.Awake() {
+		t.Errorf("Acquire: %v, want it open and awake", err)
+	}
+	gate.Release()
+	k := target.New(target.Config{})
+	if got := gateFor([]*target.Keeper{k}); got != front.Target(k) {
+		t.Errorf("%T, want the Keeper itself", got)
+	}
+}
