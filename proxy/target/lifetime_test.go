@@ -26,6 +26,30 @@ func (p *proxy) over() bool {
 	}
 }
 
+// A connection that came while the write is under way would use a claim that is gone when the write arrives.
+func TestGateIsClosedBeforeTheClaimIsGivenUp(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, c *cluster) {
+		p := c.proxy("a")
+		p.mustAcquire()
+		p.Release()
+		opens := make(chan bool, 10)
+		c.intercept(func(_ context.Context, call string) error {
+			if call == "update lease" {
+				opens <- p.open()
+				return nil
+			}
+			return nil
+		})
+		time.Sleep(idle / 2)
+		synctest.Wait()
+		if len(opens) != 1 || <-opens {
+			t.Error("the gate is open, or no claim is given up")
+		}
+		c.intercept(nil)
+		after(time.Minute)
+	})
+}
+
 func TestRetiredKeeperGivesItsClaimUpAfterTheLastConnection(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
 		p := c.proxy("a")
@@ -165,6 +189,29 @@ func TestClaimOfAPodThatIsGoneIsDroppedOnceTheServerSaysSo(t *testing.T) {
 		}
 		after(idle + time.Second)
 		wantReplicas(t, c, 0, 0)
+	})
+}
+
+func TestPodThatGoesIsNoticedWhenThePodsChange(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, c *cluster) {
+		c.edit(func(s *sleep.State) { s.Claims = map[string]sleep.Claim{"b": {}} })
+		var gone []string
+		p := c.proxy("a", func(config *Config) {
+			config.Gone = func([]string) []string { return slices.Clone(gone) }
+			config.Exists = func(context.Context, string) (bool, error) { return false, nil }
+		})
+		after(2 * idle)
+		if !c.state().Claims["b"].Active() {
+			t.Fatal("the claim of a pod that is there is dropped")
+		}
+		p.gate.mu.Lock() // which Gone is called with
+		gone = []string{"b"}
+		p.gate.mu.Unlock()
+		p.SetReady(3)
+		synctest.Wait()
+		if claims := c.state().Claims; len(claims) > 0 {
+			t.Errorf("claims %v, want none", claims)
+		}
 	})
 }
 

@@ -126,7 +126,7 @@ func TestOutageNeverPutsATargetToSleep(t *testing.T) {
 				after(time.Hour)
 				wantReplicas(t, c, 3)
 				c.intercept(nil)
-				after(2 * sleep.Grace)
+				after(3 * sleep.Grace)
 				wantReplicas(t, c, 0, 0)
 			})
 		})
