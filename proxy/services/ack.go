@@ -40,7 +40,13 @@ func newAcknowledger(c client.Client, log *zap.Logger, options Options) *acknowl
 func (a *acknowledger) set(l contract.Listening) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.wanted = l.String()
+	if wanted := l.String(); wanted != a.wanted {
+		a.wanted = wanted
+		a.poke()
+	}
+}
+
+func (a *acknowledger) poke() {
 	select {
 	case a.kick <- struct{}{}:
 	default:
@@ -77,12 +83,7 @@ func (a *acknowledger) run(ctx context.Context) {
 			if ctx.Err() == nil {
 				a.log.Warn("acknowledge", zap.Error(err))
 			}
-			time.AfterFunc(retryAfter, func() {
-				select {
-				case a.kick <- struct{}{}:
-				default:
-				}
-			})
+			time.AfterFunc(retryAfter, a.poke)
 			continue
 		}
 		a.mu.Lock()
