@@ -4,11 +4,14 @@ import "time"
 
 // Done takes in how an Action ended. After a Swap that was OK, Observe must be called with what was written.
 func (m *Machine) Done(a Action, r Result, now time.Time) {
+	if m.lost && r.Outcome != Unknown {
+		m.lost, m.graceTo = false, now.Add(Grace)
+	}
 	switch r.Outcome {
 	case OK:
 		m.failures, m.retryAt = 0, time.Time{}
 	case Unknown:
-		m.graceTo = now.Add(Grace)
+		m.lost, m.graceTo = true, now.Add(Grace)
 		m.retryAt = now.Add(backoff(&m.failures, 100*time.Millisecond, maxBackoff))
 	case Refused:
 		m.retryAt = now.Add(backoff(&m.failures, 100*time.Millisecond, maxBackoff))

@@ -141,6 +141,8 @@ type Machine struct {
 	failures, sleepFailures int
 	retryAt, sleepAfter     time.Time
 	graceTo                 time.Time
+	// lost says that the last call got no answer; Grace begins anew with the next that does.
+	lost bool
 }
 
 // New returns the Machine of one process. me is its claim's holder name, the same after a restart of the process in
