@@ -128,10 +128,15 @@ func (r *reader) duration(key string, unset, low, high time.Duration) time.Durat
 	}
 	d, err := time.ParseDuration(v)
 	if err != nil || d < low || d > high {
-		r.fail(key, fmt.Sprintf("a duration from %s to %s, such as 90s, 10m or 1h30m", low, high))
+		r.fail(key, fmt.Sprintf("a duration from %s to %s, such as 90s, 10m or 1h30m", short(low), short(high)))
 		return unset
 	}
 	return d
+}
+
+// short is a duration as people write it: 720h, not 720h0m0s.
+func short(d time.Duration) string {
+	return strings.Replace(strings.Replace(d.String(), "m0s", "m", 1), "h0m", "h", 1)
 }
 
 func (r *reader) integer(key string, unset, high int) int {
@@ -188,6 +193,9 @@ func (r *reader) prefixes(key string) []netip.Prefix {
 		if err != nil {
 			r.fail(key, "networks or addresses, such as 10.0.0.0/8,192.0.2.7,2001:db8::/32")
 			return nil
+		}
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96) // clients are compared unmapped
 		}
 		prefixes = append(prefixes, p.Masked())
 	}
