@@ -47,6 +47,9 @@ func TestGoodValuesAreReadAndTheRestIsDefault(t *testing.T) {
 		{ProxyProtocolKey, "off", func(*Settings) {}},
 		{ProxyProtocolKey, "v1", func(s *Settings) { s.ProxyProtocol = 1 }},
 		{ProxyProtocolKey, "v2", func(s *Settings) { s.ProxyProtocol = 2 }},
+		{IgnoreSourcesKey, "::ffff:10.0.0.0/104", func(s *Settings) {
+			s.IgnoreSources = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		}},
 		{IgnoreSourcesKey, "10.1.2.3/8, 192.0.2.7,2001:db8::/32,::1", func(s *Settings) {
 			for _, p := range []string{"10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "::1/128"} {
 				s.IgnoreSources = append(s.IgnoreSources, netip.MustParsePrefix(p))
@@ -80,7 +83,7 @@ func TestGoodValuesAreReadAndTheRestIsDefault(t *testing.T) {
 }
 
 func TestBadValuesAreNamedWithWhatIsAccepted(t *testing.T) {
-	duration, hour := "a duration from 1s to 720h0m0s", "a duration from 1s to 1h0m0s"
+	duration, hour := "a duration from 1s to 720h", "a duration from 1s to 1h"
 	bad := map[string]struct {
 		accepted string
 		values   []string

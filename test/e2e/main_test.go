@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -31,6 +32,11 @@ func TestMain(m *testing.M) {
 	if err := connect(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		os.Exit(1)
+	}
+	// Parallel tests mostly wait, so there may be more of them than processors.
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = parallel.Value.Set("4")
 	}
 	code := m.Run()
 	if err := namespacesGone(ctx); err != nil {

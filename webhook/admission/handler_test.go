@@ -133,7 +133,7 @@ func TestHandle(t *testing.T) {
 		},
 		"a bad value": {
 			user: "ann", new: service(with(contract.IdleTimeoutKey, "5")), code: http.StatusForbidden,
-			denied: `metadata.annotations[tpa.dev/idle-timeout]: "5" is not accepted: write a duration from 1s to 720h0m0s`,
+			denied: `metadata.annotations[tpa.dev/idle-timeout]: "5" is not accepted: write a duration from 1s to 720h`,
 		},
 		"an unknown key": {
 			user: "ann", new: service(with("tpa.dev/idel-timeout", "5m")), code: http.StatusForbidden,
