@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,13 +38,12 @@ func TestUndeploy(t *testing.T) {
 	})
 
 	trails := []restoreTrail{one.followRestore("web"), two.followRestore("unused")}
-	undeployed := make(chan error, 1)
+	var undeploy sync.WaitGroup
+	var said kit.Output
+	var failed error
 	start := time.Now()
-	go func() {
-		out, err := script(t.Context(), "manifests/undeploy.sh")
-		t.Logf("undeploy took %.1fs:\n%s", time.Since(start).Seconds(), out.Stdout)
-		undeployed <- err
-	}()
+	undeploy.Go(func() { said, failed = script(t.Context(), "manifests/undeploy.sh") })
+	t.Cleanup(undeploy.Wait) // before the deploy above, should a check end the test
 	loads = append(loads, one.clients(address(asleep.service, 80), 4)...)
 	one.restored("web", asleep.before)
 	two.restored("web", busy.before)
@@ -51,7 +51,9 @@ func TestUndeploy(t *testing.T) {
 	for _, trail := range trails {
 		trail.check()
 	}
-	one.must(<-undeployed)
+	undeploy.Wait()
+	t.Logf("undeploy took %.1fs:\n%s", time.Since(start).Seconds(), said.Stdout)
+	one.must(failed)
 	for _, f := range []*fixture{one, two} {
 		if gone, seen := f.noProxy(f.ctx); !gone {
 			t.Errorf("undeploy left a proxy: %s", seen)
