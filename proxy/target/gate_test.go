@@ -29,7 +29,8 @@ func TestGateLetsInWhileOpenAndCounts(t *testing.T) {
 		t.Error("a closed gate lets in")
 	}
 	g.swing(true)
-	if !g.tryEnter() || !g.tryEnter() || g.active != 2 || *changes != 1 {
+	first, second := g.tryEnter(), g.tryEnter()
+	if !first || !second || g.active != 2 || *changes != 1 {
 		t.Errorf("%d inside after %d changes, want 2 after 1", g.active, *changes)
 	}
 	g.swing(false)
