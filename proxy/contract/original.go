@@ -14,9 +14,6 @@ type Original struct {
 	Selector map[string]string `json:"selector"`
 	// TargetPorts holds the targetPort of each Service port.
 	TargetPorts map[int32]intstr.IntOrString `json:"targetPorts"`
-	// Fresh says that the Service was created annotated: it never had direct connections that must settle before the
-	// first sleep.
-	Fresh bool `json:"fresh,omitempty"`
 }
 
 // ParseOriginal reads the value of OriginalKey. It refuses what could not be restored: no selector, a reserved key, a

@@ -15,7 +15,7 @@ func TestOriginalIsReadBackExactly(t *testing.T) {
 		{Selector: map[string]string{"app": "web", "tier": ""}, TargetPorts: map[int32]intstr.IntOrString{
 			80: intstr.FromInt32(8080), 443: intstr.FromString("https"), 22: intstr.FromInt32(65535),
 		}},
-		{Selector: map[string]string{"app": "web"}, TargetPorts: map[int32]intstr.IntOrString{80: intstr.FromInt32(1)}, Fresh: true},
+		{Selector: map[string]string{"app": "web"}, TargetPorts: map[int32]intstr.IntOrString{80: intstr.FromInt32(1)}},
 	} {
 		got, err := ParseOriginal(o.String())
 		if err != nil {

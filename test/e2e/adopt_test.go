@@ -64,19 +64,27 @@ func TestAnnotate(t *testing.T) {
 // TestSettle takes over a Service that is in use by a connection that TPA cannot see. It gets time to end before the
 // target sleeps for the first time.
 func TestSettle(t *testing.T) {
+	t.Run("annotated later", func(t *testing.T) { testSettle(t, nil) })
+	t.Run("created annotated", func(t *testing.T) { testSettle(t, managed("web", time.Second)) })
+}
+
+func testSettle(t *testing.T, annotations map[string]string) {
 	settle := flagOf(t, "settle-time")
 	f := setUp(t)
 	app := f.app("web", 1)
-	f.create(app.Deployment(), app.Service(nil))
+	f.create(app.Deployment())
 	f.ready("web", 1)
+	deployments := f.followDeployment("web")
+	f.create(app.Service(annotations))
+	services := f.followService("web")
 	to := address(f.service("web"), 80)
 	f.reachable(to)
 	conn := f.open(to)
 	direct := f.ask(conn)
-
-	deployments, services := f.followDeployment("web"), f.followService("web")
-	f.annotate("web", contract.IdleTimeoutKey, "1s")
-	f.annotate("web", contract.TargetKey, "web")
+	if annotations == nil {
+		f.annotate("web", contract.IdleTimeoutKey, "1s")
+		f.annotate("web", contract.TargetKey, "web")
+	}
 	active, err := services.Await(f.ctx, patience, "Active", 0, func(c kit.Change[*corev1.Service]) bool {
 		return c.Object.Annotations[contract.PhaseKey] == string(contract.Active)
 	})
@@ -102,8 +110,7 @@ func who(counts map[string]int) map[string]bool {
 	return set
 }
 
-// TestCreate creates Deployment and annotated Service together, as a first `kubectl apply` does. The Service has never
-// been used without TPA, so nothing keeps it awake but its idle time-out.
+// TestCreate creates Deployment and annotated Service together, as a first `kubectl apply` does.
 func TestCreate(t *testing.T) {
 	f := setUp(t)
 	app := f.app("web", 2)

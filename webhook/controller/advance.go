@@ -19,9 +19,6 @@ import (
 const (
 	// refusedDelay is how long a Service rests whose change of phase was refused.
 	refusedDelay = time.Minute
-	// freshFor is how long a Service that was created annotated counts as one that nobody has connected to directly. If
-	// proxies take longer to come, its connections get time to settle like any other's.
-	freshFor = 5 * time.Minute
 )
 
 // advanceAll moves each Service on by one step at most: the next one is decided on what the watch then shows.
@@ -100,11 +97,10 @@ func (p *pass) served(svc *corev1.Service) bool {
 	return complete && p.available() && p.acknowledged(svc, allocated) && p.trusted()
 }
 
-// settle gives connections that were made without TPA time before the target may sleep.
+// settle gives connections that were made without TPA time before the target may sleep. A Service that was created
+// annotated is no exception: until it is Active its clients connect directly, too.
 func (p *pass) settle(ctx context.Context, svc *corev1.Service) error {
-	original, err := contract.ParseOriginal(svc.Annotations[contract.OriginalKey])
-	fresh := err == nil && original.Fresh && p.now.Sub(svc.CreationTimestamp.Time) < freshFor && p.record.AsideAt.IsZero()
-	if fresh || p.Options.SettleTime == 0 {
+	if p.Options.SettleTime == 0 {
 		return nil
 	}
 	if ready, err := p.backend(ctx, svc); err != nil || !ready {

@@ -104,7 +104,7 @@ func decide(req Request) (decision, field.ErrorList) {
 
 	d.want = state{selector: selector, targetPorts: targetPorts}
 	if phase != "" {
-		original := mem.follow(req, phase, selector, targetPorts)
+		original := originalOf(req.New.Spec.Ports, selector, targetPorts)
 		d.want.managed = true
 		d.want.annotations = map[string]string{
 			contract.PhaseKey:    string(phase),
@@ -127,17 +127,13 @@ func decide(req Request) (decision, field.ErrorList) {
 	return d, nil
 }
 
-// follow returns the original after this request.
-func (m memory) follow(req Request, phase contract.Phase, selector map[string]string,
-	targetPorts []intstr.IntOrString,
-) contract.Original {
-	steppedAside := phase == contract.Pending && m.phase.Rewritten()
+// originalOf is what the user means, as it is noted.
+func originalOf(ports []corev1.ServicePort, selector map[string]string, targetPorts []intstr.IntOrString) contract.Original {
 	original := contract.Original{
 		Selector:    maps.Clone(selector),
 		TargetPorts: make(map[int32]intstr.IntOrString, len(targetPorts)),
-		Fresh:       req.Old == nil || m.phase != "" && m.original.Fresh && !steppedAside,
 	}
-	for i, port := range req.New.Spec.Ports {
+	for i, port := range ports {
 		if isTCP(port) {
 			original.TargetPorts[port.Port] = targetPorts[i]
 		}

@@ -154,30 +154,3 @@ func TestActive(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
-
-// TestFresh: only a Service that was created annotated never had direct connections.
-func TestFresh(t *testing.T) {
-	fresh := func(svc *corev1.Service) bool {
-		o, err := contract.ParseOriginal(svc.Annotations[contract.OriginalKey])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return o.Fresh
-	}
-	created, _ := admit(t, Request{New: users().Obj()})
-	if !fresh(created) {
-		t.Error("a created Service is not fresh")
-	}
-	activated, _ := admit(t, Request{Old: created, New: edited(created, phase(contract.Active)), FromTPA: true})
-	if !fresh(activated) {
-		t.Error("activation makes a Service stale")
-	}
-	aside, _ := admit(t, Request{Old: activated, New: edited(activated, phase(contract.Pending)), FromTPA: true})
-	if fresh(aside) {
-		t.Error("a Service that was served directly is fresh")
-	}
-	annotated, _ := admit(t, Request{Old: edited(users().Obj(), unset(contract.TargetKey)), New: users().Obj()})
-	if fresh(annotated) {
-		t.Error("a Service annotated later is fresh")
-	}
-}

@@ -109,7 +109,7 @@ func TestSelectorFollows(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := contract.Original{
-		Selector: pair([]string{"run", "other"}), Fresh: true,
+		Selector:    pair([]string{"run", "other"}),
 		TargetPorts: map[int32]intstr.IntOrString{80: intstrOf("8080")},
 	}
 	if diff := cmp.Diff(want, original); diff != "" {

@@ -142,7 +142,7 @@ var anyUser = []client{
 		key := ownAnnotations[w.dice.roll(len(ownAnnotations))]
 		values := []string{
 			"", "{", "Active", "Pending", "Restoring", "80:20001", "80:20150,81:20151", `{"selector":{"a":"x"}}`,
-			`{"selector":{"a":"x"},"targetPorts":{"80":1,"81":2,"82":3},"fresh":true}`, `{"selector":null,"since":"1"}`,
+			`{"selector":{"a":"x"},"targetPorts":{"80":1,"81":2,"82":3}}`, `{"selector":null,"since":"1"}`,
 		}
 		value := values[w.dice.roll(len(values))]
 		return "forge " + key + "=" + value, func(svc *corev1.Service) {
