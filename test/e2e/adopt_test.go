@@ -64,27 +64,19 @@ func TestAnnotate(t *testing.T) {
 // TestSettle takes over a Service that is in use by a connection that TPA cannot see. It gets time to end before the
 // target sleeps for the first time.
 func TestSettle(t *testing.T) {
-	t.Run("annotated later", func(t *testing.T) { testSettle(t, nil) })
-	t.Run("created annotated", func(t *testing.T) { testSettle(t, managed("web", time.Second)) })
-}
-
-func testSettle(t *testing.T, annotations map[string]string) {
 	settle := flagOf(t, "settle-time")
 	f := setUp(t)
 	app := f.app("web", 1)
-	f.create(app.Deployment())
+	f.create(app.Deployment(), app.Service(nil))
 	f.ready("web", 1)
-	deployments := f.followDeployment("web")
-	f.create(app.Service(annotations))
-	services := f.followService("web")
 	to := address(f.service("web"), 80)
 	f.reachable(to)
 	conn := f.open(to)
 	direct := f.ask(conn)
-	if annotations == nil {
-		f.annotate("web", contract.IdleTimeoutKey, "1s")
-		f.annotate("web", contract.TargetKey, "web")
-	}
+
+	deployments, services := f.followDeployment("web"), f.followService("web")
+	f.annotate("web", contract.IdleTimeoutKey, "1s")
+	f.annotate("web", contract.TargetKey, "web")
 	active, err := services.Await(f.ctx, patience, "Active", 0, func(c kit.Change[*corev1.Service]) bool {
 		return c.Object.Annotations[contract.PhaseKey] == string(contract.Active)
 	})
