@@ -18,5 +18,5 @@ if [[ -n $again ]]; then # its pods still run the images of last time
   bin/cluster kubectl -n tpa-system rollout restart deployment/tpa-webhook
   bin/cluster kubectl -n tpa-system rollout status deployment/tpa-webhook --timeout=3m
 fi
-cd test/e2e # where a test expects to be
-../../bin/cluster exec node1 -- ../../bin/e2e.test -test.timeout 30m -test.v -test.run "${RUN:-.}"
+# A test expects to be in its folder; a subshell, because the trap is in this one.
+(cd test/e2e && ../../bin/cluster exec node1 -- ../../bin/e2e.test -test.timeout 30m -test.v -test.run "${RUN:-.}")
