@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -52,9 +51,15 @@ func TestAnnotate(t *testing.T) {
 	if len(through.Pods) != 2 {
 		t.Errorf("the app has 2 pods, answers came from %v", through.Pods)
 	}
-	// What was established stays where it is.
-	if tally := kept.Stop(); tally.Failed() > 0 || !maps.Equal(who(tally.Peers), who(direct)) {
-		t.Errorf("kept connections: %s; the app was called from %v before", tally, direct)
+	// What was established stays where it is; both may have met the same pod.
+	tally := kept.Stop()
+	for peer := range tally.Peers {
+		if direct[peer] == 0 {
+			t.Errorf("a kept connection comes from %s now; the app was called from %v before", peer, direct)
+		}
+	}
+	if tally.Failed() > 0 {
+		t.Errorf("kept connections: %s", tally)
 	}
 	if got, want := phases(trail.Since(0)), []string{"", "Pending", "Active"}; !slices.Equal(got, want) {
 		t.Errorf("phases: %q, want %q", got, want)
@@ -91,15 +96,6 @@ func TestSettle(t *testing.T) {
 	if after := slept.At.Sub(active.At); after > settle+late {
 		t.Errorf("scaled to 0 %s after Active; --settle-time is %s, and %s more may pass", after, settle, late)
 	}
-}
-
-// who drops how often.
-func who(counts map[string]int) map[string]bool {
-	set := map[string]bool{}
-	for name := range counts {
-		set[name] = true
-	}
-	return set
 }
 
 // TestCreate creates Deployment and annotated Service together, as a first `kubectl apply` does.
