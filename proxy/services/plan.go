@@ -71,7 +71,8 @@ type TargetPlan struct {
 func (w World) Plan() Plan {
 	plan := Plan{Services: map[types.UID]ServicePlan{}, Targets: map[contract.Target]TargetPlan{}}
 	taken := map[int32]bool{}
-	for _, svc := range w.managed() {
+	managed := w.managed()
+	for _, svc := range managed {
 		sp := w.service(svc, taken)
 		plan.Services[svc.UID] = sp
 	}
@@ -88,7 +89,7 @@ func (w World) Plan() Plan {
 		plan.Services[svc.UID] = sp
 	}
 	users := map[contract.Target][]*corev1.Service{}
-	for _, svc := range w.managed() {
+	for _, svc := range managed {
 		if sp := plan.Services[svc.UID]; sp.Phase == contract.Active || sp.Phase == contract.Pending {
 			for _, t := range sp.Settings.Targets {
 				users[t] = append(users[t], svc)

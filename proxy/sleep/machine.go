@@ -1,8 +1,6 @@
 package sleep
 
-import (
-	"time"
-)
+import "time"
 
 // The protocol's times. None is needed for safety.
 const (
