@@ -20,6 +20,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -name '*_test.go' 2>/dev/null)
 HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
+INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/...
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
 
 .PHONY: help
@@ -84,19 +85,20 @@ demo: bin/cluster $(IMAGES) $(TEST_IMAGES) ## see it work, from nothing (KEEP=1:
 
 ##@ Check
 .PHONY: test
-test: ## everything: lint, unit, e2e
+test: ## everything: lint, unit, integration, e2e
 	@start=$$SECONDS
 	$(MAKE) lint
 	$(MAKE) unit
+	$(MAKE) integration
 	$(MAKE) e2e
-	echo "test: lint, unit and end-to-end tests passed in $$(((SECONDS - start) / 60)) min $$(((SECONDS - start) % 60)) s"
+	echo "test: lint, unit, integration and end-to-end tests passed in $$(((SECONDS - start) / 60)) min $$(((SECONDS - start) % 60)) s"
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(find . -path ./.cluster -prune -o -path ./bin -prune -o -name '*.go' -exec gofmt -l {} +)
 	[[ -z $$unformatted ]] || { printf 'gofmt -w these:\n%s\n' "$$unformatted" >&2; exit 1; }
 	for module in . test/cluster; do
-		(cd $$module && go vet -tags e2e ./... && $(STATICCHECK) -tags e2e ./...)
+		(cd $$module && go vet -tags e2e,integration ./... && $(STATICCHECK) -tags e2e,integration ./...)
 	done
 	echo "lint: clean"
 
@@ -105,6 +107,18 @@ unit: ## unit tests with the race detector
 	@test/images/packages.sh /usr/bin/gcc=gcc /usr/include/stdlib.h=libc6-dev
 	CGO_ENABLED=1 go test -race ./...
 	cd test/cluster && CGO_ENABLED=1 go test -race ./...
+
+.PHONY: integration
+integration: bin/cluster bin/helm3/helm bin/helm4/helm ## tests on a real API server without nodes (RUN=: only some)
+	@export KUBEBUILDER_ASSETS="$$(bin/cluster programs)" TPA_CLIENTS="$$PWD/bin"
+	CGO_ENABLED=1 go test -race -tags integration -timeout 30m $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)
+
+# The two Helms that people use, as they are.
+bin/helm3/helm: HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
+bin/helm4/helm: HELM := helm.sh/helm/v4/cmd/helm@v4.3.1
+bin/helm3/helm bin/helm4/helm:
+	@echo "building $(HELM)"
+	GOBIN="$$PWD/$(@D)" CGO_ENABLED=0 go install -trimpath $(HELM)
 
 .PHONY: e2e
 e2e: bin/cluster $(IMAGES) $(TEST_IMAGES) ## end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)

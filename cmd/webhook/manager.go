@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/scale"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -56,23 +53,12 @@ func newManager(config *rest.Config, opts options) (ctrl.Manager, error) {
 
 // serveAdmission serves Services on every replica. Ready means that the certificate is loaded and TLS is answered.
 func serveAdmission(mgr ctrl.Manager, opts options) error {
-	config := rest.CopyConfig(mgr.GetConfig())
-	config.QPS = -1 // whoever waits for admission has a limit of their own already
-	clients, err := kubernetes.NewForConfigAndClient(config, mgr.GetHTTPClient())
+	handler, err := admission.New(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), opts.self())
 	if err != nil {
-		return fmt.Errorf("set up the client for access reviews: %w", err)
-	}
-	scales, err := scale.NewForConfig(rest.CopyConfig(config), mgr.GetRESTMapper(),
-		dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(clients.Discovery()))
-	if err != nil {
-		return fmt.Errorf("set up the client for targets: %w", err)
+		return err
 	}
 	server := mgr.GetWebhookServer()
-	server.Register(admission.Path, &webhook.Admission{Handler: &admission.Handler{
-		Self:    opts.self(),
-		Reviews: clients.AuthorizationV1().SubjectAccessReviews(),
-		Exists:  admission.ExistsByScale(scales),
-	}})
+	server.Register(admission.Path, &webhook.Admission{Handler: handler})
 	return mgr.AddReadyzCheck("webhook", server.StartedChecker())
 }
 

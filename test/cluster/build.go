@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,7 +60,7 @@ func (c *cluster) buildPrograms(ctx context.Context, p *progress) (string, error
 	base = filepath.Join(base, "tpa-cluster")
 	final := filepath.Join(base, key)
 	if _, err := os.Stat(final); err == nil {
-		return final, nil
+		return final, linkKube(final) // a folder of before may lack a name
 	}
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", fmt.Errorf("build: %w", err)
@@ -83,8 +85,8 @@ func (c *cluster) buildPrograms(ctx context.Context, p *progress) (string, error
 			return "", err
 		}
 	}
-	if err := os.Symlink("kube", filepath.Join(partial, "kubectl")); err != nil {
-		return "", fmt.Errorf("build: %w", err)
+	if err := linkKube(partial); err != nil {
+		return "", err
 	}
 	if err := c.copyCRDs(ctx, filepath.Join(partial, "crds")); err != nil {
 		return "", err
@@ -93,6 +95,35 @@ func (c *cluster) buildPrograms(ctx context.Context, p *progress) (string, error
 		return "", fmt.Errorf("build: %w", err)
 	}
 	return final, nil
+}
+
+// programs prints where the programs of this version are, for tests that start an
+// API server of their own. Each program is there by its own name.
+func (c *cluster) programs(ctx context.Context) error {
+	unlock, err := lock("programs")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := os.MkdirAll(c.path("logs"), 0o755); err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	dir, err := c.buildPrograms(ctx, newProgress(os.Stderr))
+	if err != nil {
+		return err
+	}
+	fmt.Println(dir)
+	return nil
+}
+
+// linkKube gives each program inside kube a name of its own.
+func linkKube(dir string) error {
+	for _, name := range []string{"kubectl", "kube-apiserver"} {
+		if err := os.Symlink("kube", filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("build: %w", err)
+		}
+	}
+	return nil
 }
 
 // buildKey names a version: the pins, and every file that decides what is built.

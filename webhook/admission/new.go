@@ -1,0 +1,32 @@
+package admission
+
+import (
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/scale"
+)
+
+// New returns a Handler that asks the API server of a configuration. self is the user name of TPA's own ServiceAccount.
+func New(config *rest.Config, httpClient *http.Client, mapper meta.RESTMapper, self string) (*Handler, error) {
+	config = rest.CopyConfig(config)
+	config.QPS = -1 // whoever waits for admission has a limit of their own already
+	clients, err := kubernetes.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("set up the client for access reviews: %w", err)
+	}
+	scales, err := scale.NewForConfig(config, mapper,
+		dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(clients.Discovery()))
+	if err != nil {
+		return nil, fmt.Errorf("set up the client for targets: %w", err)
+	}
+	return &Handler{
+		Self:    self,
+		Reviews: clients.AuthorizationV1().SubjectAccessReviews(),
+		Exists:  ExistsByScale(scales),
+	}, nil
+}
