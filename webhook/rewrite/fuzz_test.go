@@ -5,6 +5,7 @@ import (
 	"flag"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,6 +141,13 @@ func live(t testing.TB, choices []byte) *world {
 	w := &world{t: t, dice: &dice{choices}, given: map[int32]bool{}}
 	w.without = MakeService("web").Annotate("example.com/note", "").Obj()
 	w.without.Spec = w.randomSpec()
+	w.users = people
+	if w.dice.roll(3) == 0 {
+		w.users = helm
+		w.applied = w.without.DeepCopy()
+		owns("helm")(w.without)
+	}
+	w.users = slices.Concat(w.users, anybody)
 	w.live = w.without.DeepCopy()
 	for len(w.dice.bytes) > 0 && len(w.log) < 200 {
 		w.step()
@@ -150,7 +158,7 @@ func live(t testing.TB, choices []byte) *world {
 func (w *world) step() {
 	w.t.Helper()
 	fromTPA := w.dice.roll(3) == 0
-	clients := anyUser
+	clients := w.users
 	if fromTPA {
 		clients = controller
 	}
