@@ -25,6 +25,8 @@ type Handler struct {
 	Self string
 	// Reviews asks what a user may do. Required.
 	Reviews Reviewer
+	// Rivals says which other controllers change the Service's selector or scale its targets. Nil: nobody looks for any.
+	Rivals func(ctx context.Context, svc *corev1.Service, targets []contract.Target) (field.ErrorList, error)
 	// Exists reports whether a target is there. Nil: nobody is warned about a missing one.
 	Exists func(ctx context.Context, namespace string, target contract.Target) (bool, error)
 }
@@ -55,15 +57,62 @@ func (h *Handler) Handle(ctx context.Context, req admission.Request) admission.R
 		return admission.Denied(explain(errs))
 	}
 	warnings := result.Warnings
-	if result.NeedsScale {
-		for _, target := range result.Settings.Targets {
-			if denial := h.mayScale(ctx, req, target); denial != nil {
-				return *denial
-			}
+	if result.NeedsScale || adopts(in, result) {
+		more, denial := h.look(ctx, req, in, result)
+		if denial != nil {
+			return *denial
 		}
-		warnings = append(warnings, h.missing(ctx, req.Namespace, result.Settings.Targets)...)
+		warnings = append(warnings, more...)
 	}
 	return admission.Patched("", result.Patch...).WithWarnings(warnings...)
+}
+
+// look asks the API server what only it knows about the targets that were chosen. A person is told no more than they may
+// know: rights come first.
+func (h *Handler) look(ctx context.Context, req admission.Request, in rewrite.Request, result rewrite.Result) (
+	warnings []string, denial *admission.Response,
+) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	targets := result.Settings.Targets
+	if result.NeedsScale {
+		for _, target := range targets {
+			if denial := h.mayScale(ctx, req, target); denial != nil {
+				return nil, denial
+			}
+		}
+	}
+	if denial := h.rivals(ctx, in.New, targets); denial != nil {
+		return nil, denial
+	}
+	return h.missing(ctx, req.Namespace, targets), nil
+}
+
+// adopts reports whether TPA itself opts a Service in, on behalf of who labelled the namespace.
+func adopts(in rewrite.Request, result rewrite.Result) bool {
+	return in.FromTPA && result.Phase != "" && in.Old != nil && in.Old.Annotations[contract.PhaseKey] == ""
+}
+
+// rivals returns a denial if another controller would fight with TPA over the Service or its targets.
+func (h *Handler) rivals(ctx context.Context, svc *corev1.Service, targets []contract.Target) *admission.Response {
+	if h.Rivals == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, rivalsTimeout)
+	defer cancel()
+	errs, err := h.Rivals(ctx, svc, targets)
+	var response admission.Response
+	switch {
+	case err != nil:
+		response = admission.Errored(http.StatusInternalServerError, fmt.Errorf(
+			"TPA could not find out whether another controller changes Service %q or scales its target, so nothing was changed; "+
+				"try again: %w", svc.Name, err))
+	case len(errs) > 0:
+		response = admission.Denied(explain(errs))
+	default:
+		return nil
+	}
+	return &response
 }
 
 // missing warns about targets that do not exist. A Service may come before its target, as GitOps applies them, so this

@@ -24,9 +24,14 @@ func New(config *rest.Config, httpClient *http.Client, mapper meta.RESTMapper, s
 	if err != nil {
 		return nil, fmt.Errorf("set up the client for targets: %w", err)
 	}
+	objects, err := dynamic.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("set up the client for rivals: %w", err)
+	}
 	return &Handler{
 		Self:    self,
 		Reviews: clients.AuthorizationV1().SubjectAccessReviews(),
+		Rivals:  RivalsByList(objects, mapper),
 		Exists:  ExistsByScale(scales),
 	}, nil
 }

@@ -16,7 +16,9 @@ import (
 
 // The API server gives us 5 s (timeoutSeconds). Who asks must hear why it took too long, from us.
 const (
+	answerTimeout = 4500 * time.Millisecond // for all questions together
 	reviewTimeout = 3 * time.Second
+	rivalsTimeout = 2 * time.Second
 	lookTimeout   = time.Second
 )
 
