@@ -23,6 +23,17 @@ func (w World) ready(selector labels.Selector) []*corev1.Pod {
 	return pods
 }
 
+// present returns the pods that the selector matches, ready or not, without those on their way out.
+func (w World) present(selector labels.Selector) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for _, pod := range w.Pods {
+		if pod.DeletionTimestamp == nil && selector.Matches(labels.Set(pod.Labels)) {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
 // awake reports whether connections to the target may be dialed.
 func (w World) awake(t contract.Target) bool {
 	v, ok := w.Views[t]

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"tpa.dev/tpa/proxy/contract"
 )
@@ -56,6 +57,51 @@ func TestTargetIsBlockedByItsOwnSelectorOnceThatIsKnown(t *testing.T) {
 	}
 }
 
+// What keeps a target awake is said to all who wait for it to sleep.
+func TestPlanSaysWhyATargetStaysAwake(t *testing.T) {
+	api := func() *service { return makeService("api").managed(contract.Active, "web").age(time.Hour) }
+	mine := makePod("a", "web", "10.0.0.1").label("set", "web").label("other", "yes")
+	stranger := func() *service { return makeService("other").selects("other", "yes") }
+	for _, tt := range []struct {
+		name    string
+		objects []any
+		known   string // the selector of the target's pods
+		want    string // what the reason names; empty if there is none
+		blocked bool
+	}{
+		{"nothing", []any{active("web", 20001), mine}, "set=web", "", false},
+		{"an unmanaged Service", []any{active("web", 20001), mine, stranger()}, "", "Service other, which is not managed", true},
+		{"a mismatch that is not known yet", []any{active("web", 20001), api(), mine}, "", "", false},
+		{"a mismatch", []any{active("web", 20001), api(), mine}, "set=web", "Service api, which selects app=api, selects no pod of deployment/web", false},
+		{"both", []any{active("web", 20001), api(), mine, stranger()}, "set=web", "Service other, which is not managed", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := worldOf(tt.objects...)
+			if tt.known != "" {
+				selector, err := labels.Parse(tt.known)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.PodSelectors = map[contract.Target]labels.Selector{web: selector}
+			}
+			got := w.Plan().Targets[web]
+			if (got.Awake == "") != (tt.want == "") || !strings.Contains(got.Awake, tt.want) {
+				t.Errorf("awake because %q, want %q", got.Awake, tt.want)
+			}
+			if (got.Use.Blocked != "") != tt.blocked {
+				t.Errorf("blocked %q", got.Use.Blocked)
+			}
+			var want []types.UID
+			for _, svc := range w.managed() {
+				want = append(want, svc.UID)
+			}
+			if diff := cmp.Diff(want, got.Services); diff != "" {
+				t.Errorf("its Services (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestMismatchNamesTheServiceThatSelectsNoPodOfItsTarget(t *testing.T) {
 	selector := labels.SelectorFromSet(labels.Set{"set": "web"})
 	mine := func() *pod { return makePod("a", "web", "10.0.0.1").label("set", "web") }
@@ -66,9 +112,16 @@ func TestMismatchNamesTheServiceThatSelectsNoPodOfItsTarget(t *testing.T) {
 	}{
 		{"all is well", []any{active("web", 20001), mine()}, ""},
 		{"it selects other pods", []any{active("web", 20001).annotate(contract.OriginalKey, `{"selector":{"app":"api"}}`), mine()}, "web"},
-		{"nothing to tell by", []any{active("web", 20001).annotate(contract.OriginalKey, `{"selector":{"app":"api"}}`)}, ""},
-		{"no ready pod to tell by", []any{
+		{"no pod to tell by", []any{active("web", 20001).annotate(contract.OriginalKey, `{"selector":{"app":"api"}}`)}, ""},
+		{"no pod, and none can be", []any{active("web", 20001).annotate(contract.OriginalKey, `{"selector":{"set":"api"}}`)}, "which selects set=api,"},
+		{"no pod but one on its way out", []any{
+			active("web", 20001).annotate(contract.OriginalKey, `{"selector":{"app":"api"}}`), mine().terminating(),
+		}, ""},
+		{"no ready pod that it selects", []any{
 			active("web", 20001).annotate(contract.OriginalKey, `{"selector":{"app":"api"}}`), mine().readiness(corev1.ConditionFalse),
+		}, "web"},
+		{"its pod is not ready yet", []any{
+			active("web", 20001), mine().readiness(corev1.ConditionFalse), makePod("b", "api", "10.0.0.2").label("set", "web"),
 		}, ""},
 		{"a Service on several targets", []any{makeService("api").managed(contract.Active, "web,sts/db"), mine()}, ""},
 		{"a Service on another target", []any{makeService("api").managed(contract.Active, "sts/db"), mine()}, ""},

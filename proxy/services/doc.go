@@ -2,7 +2,8 @@
 // Service a front (the data path) and for each target a keeper (sleep and wake).
 //
 // What should be is a pure function of what is watched: see Plan. The Manager makes it so, again after every change, and
-// tells the controller what it listens on through the proxy pod's Lease.
+// tells the controller what it listens on through the proxy pod's Lease, and people why a target does not sleep through
+// Events on its Services.
 //
 // Bytes do not pass through here, and neither does the decision to sleep: see packages front and sleep.
 package services

@@ -54,6 +54,8 @@ type Manager struct {
 	ack     *acknowledger
 	kick    chan struct{}
 
+	announcer *announcer
+
 	keeping     context.Context // of the keepers
 	stopKeeping context.CancelFunc
 	keepers     sync.WaitGroup
@@ -70,7 +72,6 @@ type Manager struct {
 	lingering    []linger
 	served       map[types.UID]*corev1.Service // the versions that the last plan was made from
 	problems     map[types.UID]string
-	blocks       map[contract.Target]string
 	closing      bool
 	notReady     error
 }
@@ -84,8 +85,9 @@ func (m *Manager) Run(ctx context.Context) error {
 	if err := m.watch(ctx); err != nil {
 		return err
 	}
-	acknowledging := make(chan struct{})
-	go func() { defer close(acknowledging); m.ack.run(background) }()
+	var writers sync.WaitGroup
+	writers.Go(func() { m.ack.run(background) })
+	writers.Go(func() { m.announcer.run(background) })
 	reconciling := make(chan struct{})
 	go func() { defer close(reconciling); m.loop(background) }()
 	m.poke()
@@ -101,7 +103,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	err := m.drain()
 	stop()
 	<-reconciling
-	<-acknowledging
+	writers.Wait()
 	return errors.Join(err, <-watching)
 }
 

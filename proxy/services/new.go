@@ -49,13 +49,14 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 		ack:     newAcknowledger(c, log, options),
 		kick:    make(chan struct{}, 1),
 
+		announcer: newAnnouncer(c, log, options),
+
 		fronts:       map[types.UID]*front.Service{},
 		names:        map[types.UID]string{},
 		targets:      map[contract.Target]*target.Keeper{},
 		podSelectors: map[contract.Target]labels.Selector{},
 		served:       map[types.UID]*corev1.Service{},
 		problems:     map[types.UID]string{},
-		blocks:       map[contract.Target]string{},
 		notReady:     fmt.Errorf("namespace %s is not listed yet", options.Namespace),
 	}
 	m.budget.SetMax(options.MaxHeld)

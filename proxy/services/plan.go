@@ -65,6 +65,10 @@ type PortPlan struct {
 type TargetPlan struct {
 	Use   target.Use
 	Ready int
+	// Services are those that the target sleeps and wakes for, the oldest first.
+	Services []types.UID
+	// Awake says to a person why the target does not sleep however idle it is; empty if it does.
+	Awake string
 }
 
 // Plan works out what to do. Of two Services that claim one proxy port, the older is served.
@@ -106,8 +110,13 @@ func (w World) Plan() Plan {
 			sp := plan.Services[svc.UID]
 			tp.Use.IdleTimeout = max(tp.Use.IdleTimeout, sp.Settings.IdleTimeout)
 			tp.Use.WakeReplicas = max(tp.Use.WakeReplicas, sp.Settings.WakeReplicas)
+			tp.Services = append(tp.Services, svc.UID)
 		}
 		tp.Use.Blocked = w.blocked(t, svcs)
+		tp.Awake = tp.Use.Blocked
+		if selector := w.PodSelectors[t]; selector != nil && tp.Awake == "" {
+			tp.Awake = w.Mismatch(t, selector) // whether it sleeps is decided by the selector as it is then, see Manager.allow
+		}
 		plan.Targets[t] = tp
 	}
 	return plan
@@ -207,12 +216,10 @@ func (w World) blocked(t contract.Target, users []*corev1.Service) string {
 }
 
 // Mismatch says which of a target's Services selects none of the target's pods, given their selector: to sleep would
-// then stop something that the Service has nothing to do with. Empty if all is well, or nothing is there to tell by.
+// then stop something that the Service has nothing to do with. Where there are no pods to tell by, it is one that no pod
+// of the target can match. Empty if all is well.
 func (w World) Mismatch(t contract.Target, podSelector labels.Selector) string {
-	pods := w.ready(podSelector)
-	if len(pods) == 0 {
-		return ""
-	}
+	pods := w.present(podSelector)
 	for _, svc := range w.managed() {
 		settings, err := contract.Parse(svc.Annotations, w.Defaults)
 		if err != nil || len(settings.Targets) != 1 || settings.Targets[0] != t {
@@ -223,9 +230,21 @@ func (w World) Mismatch(t contract.Target, podSelector labels.Selector) string {
 			continue
 		}
 		selector := labels.SelectorFromSet(original.Selector)
-		if !slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return selector.Matches(labels.Set(p.Labels)) }) {
-			return fmt.Sprintf("Service %s selects no pod of %s", svc.Name, t)
+		selected := slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return selector.Matches(labels.Set(p.Labels)) })
+		if !selected && (len(pods) > 0 || contradict(podSelector, original.Selector)) {
+			return fmt.Sprintf("Service %s, which selects %s, selects no pod of %s: correct its selector, or its %s",
+				svc.Name, selector, t, contract.TargetKey)
 		}
 	}
 	return ""
+}
+
+// contradict reports whether no pod can match both selectors.
+func contradict(a labels.Selector, b map[string]string) bool {
+	for key, value := range b {
+		if required, ok := a.RequiresExactMatch(key); ok && required != value {
+			return true
+		}
+	}
+	return false
 }

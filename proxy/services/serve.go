@@ -119,19 +119,23 @@ func (m *Manager) retireFronts(plan Plan) {
 
 // keep makes the keepers so; mu is held.
 func (m *Manager) keep(plan Plan) {
+	var notices []notice
 	for t, tp := range plan.Targets {
 		k := m.targets[t]
 		if k == nil || !k.SetUse(tp.Use) {
 			k = m.startKeeper(t, tp.Use)
 		}
 		k.SetReady(tp.Ready)
-		if blocked := k.Blocked(); m.blocks[t] != blocked {
-			m.blocks[t] = blocked
-			if blocked != "" {
-				m.log.Info("target: must not sleep", zap.Stringer("target", t), zap.String("because", blocked))
-			}
+		if tp.Awake == "" {
+			continue
+		}
+		for _, uid := range tp.Services {
+			notices = append(notices, notice{
+				service: plan.Services[uid].Name, uid: uid, text: fmt.Sprintf("%s does not sleep: %s", t, tp.Awake),
+			})
 		}
 	}
+	m.announcer.set(notices)
 	for t, k := range m.targets {
 		if _, ok := plan.Targets[t]; !ok {
 			k.Retire()
@@ -150,7 +154,6 @@ func (m *Manager) startKeeper(t contract.Target, use target.Use) *target.Keeper 
 		defer m.mu.Unlock()
 		if m.targets[t] == k {
 			delete(m.targets, t)
-			delete(m.blocks, t)
 			delete(m.podSelectors, t)
 		}
 	})

@@ -194,16 +194,6 @@ func (k *Keeper) Retire() {
 	k.poke()
 }
 
-// Blocked says why the target may not sleep now; empty if it may.
-func (k *Keeper) Blocked() string {
-	k.gate.mu.Lock()
-	defer k.gate.mu.Unlock()
-	if k.use.Blocked != "" {
-		return k.use.Blocked
-	}
-	return k.denied
-}
-
 // swing opens or closes the gate as the claim says; gate.mu is held.
 func (k *Keeper) swing() {
 	k.gate.set((k.machine.Held() || k.unclaimed()) && !k.givingUp)

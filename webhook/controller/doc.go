@@ -35,7 +35,7 @@
 //	rbac.authorization.k8s.io  clusterroles, tpa-proxy        bind
 //	coordination.k8s.io        leases                         get list watch create update patch delete (p)
 //	*                          */scale                        get update (p)
-//	events.k8s.io              events                         create patch (p)
+//	events.k8s.io              events                         create (p) patch
 //
 // What it creates, it creates by server-side apply, which names the object, so that create may be limited to that name.
 package controller
