@@ -10,7 +10,11 @@ import (
 )
 
 // Node is a node, as a place to call from.
-type Node struct{ Name, IP string }
+type Node struct {
+	Name, IP string
+	// Source is the address to call from. Default: whichever the way to the other end begins with.
+	Source string
+}
 
 // netns is where the node's network can be entered.
 func (n Node) netns() string { return "/run/netns/tpa-" + n.Name }
@@ -18,8 +22,12 @@ func (n Node) netns() string { return "/run/netns/tpa-" + n.Name }
 // Dial connects from inside the node. The address must be numeric.
 func (n Node) Dial(ctx context.Context, address string) (net.Conn, error) {
 	var conn net.Conn
+	dialer := net.Dialer{}
+	if n.Source != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(n.Source)}
+	}
 	err := inNetns(n.netns(), func() (err error) {
-		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		conn, err = dialer.DialContext(ctx, "tcp", address)
 		return err
 	})
 	return conn, err
