@@ -66,10 +66,10 @@ func isReady(pod *corev1.Pod) bool {
 
 // backends returns where a targetPort is found on each pod; pods that have no port of that name are left out, as the
 // EndpointSlice controller does.
-func backends(pods []*corev1.Pod, targetPort intstr.IntOrString) []netip.AddrPort {
+func backends(pods []*corev1.Pod, targetPort intstr.IntOrString, families []corev1.IPFamily) []netip.AddrPort {
 	var addrs []netip.AddrPort
 	for _, pod := range pods {
-		ip, err := netip.ParseAddr(pod.Status.PodIP)
+		ip, err := podAddress(pod, families)
 		port := containerPort(pod, targetPort)
 		if err != nil || port == 0 {
 			continue
@@ -78,6 +78,19 @@ func backends(pods []*corev1.Pod, targetPort intstr.IntOrString) []netip.AddrPor
 	}
 	slices.SortFunc(addrs, netip.AddrPort.Compare)
 	return addrs
+}
+
+// podAddress returns the pod's address in the first of the Service's families that it has one in: what runs in the pod may
+// listen in that family only, and without TPA nobody would call it in another.
+func podAddress(pod *corev1.Pod, families []corev1.IPFamily) (netip.Addr, error) {
+	for _, family := range families {
+		for _, ip := range pod.Status.PodIPs {
+			if addr, err := netip.ParseAddr(ip.IP); err == nil && addr.Is6() == (family == corev1.IPv6Protocol) {
+				return addr, nil
+			}
+		}
+	}
+	return netip.ParseAddr(pod.Status.PodIP)
 }
 
 // containerPort resolves a targetPort on a pod; 0 if there is none.

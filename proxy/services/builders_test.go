@@ -142,6 +142,14 @@ func (p *pod) readiness(status corev1.ConditionStatus) *pod {
 	return p
 }
 
+// addresses are all that the pod has, the one that it was made with first.
+func (p *pod) addresses(ips ...string) *pod {
+	for _, ip := range ips {
+		p.pod.Status.PodIPs = append(p.pod.Status.PodIPs, corev1.PodIP{IP: ip})
+	}
+	return p
+}
+
 func (p *pod) terminating() *pod {
 	p.pod.DeletionTimestamp = &metav1.Time{Time: epoch}
 	return p

@@ -174,7 +174,7 @@ func (w World) service(svc *corev1.Service, taken map[int32]bool) ServicePlan {
 		sp.Ports = append(sp.Ports, PortPlan{
 			Listen:   uint16(slot),
 			Passive:  sp.Settings.Passive(port.Port, port.Name),
-			Backends: backends(ready, targetPort),
+			Backends: backends(ready, targetPort, svc.Spec.IPFamilies),
 		})
 	}
 	return sp

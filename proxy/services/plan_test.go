@@ -72,6 +72,39 @@ func TestBackendsAreTheReadyPodsOfTheOriginalSelector(t *testing.T) {
 	}
 }
 
+// A pod is called in the family that its Service would call it in.
+func TestBackendsAreOfTheServicesFamily(t *testing.T) {
+	both := func() *pod { return makePod("a", "web", "10.0.0.1").addresses("10.0.0.1", "2001:db8::1") }
+	for _, tt := range []struct {
+		name     string
+		families []corev1.IPFamily
+		pod      *pod
+		want     string
+	}{
+		{"IPv4", []corev1.IPFamily{"IPv4"}, both(), "10.0.0.1:8080"},
+		{"IPv6", []corev1.IPFamily{"IPv6"}, both(), "[2001:db8::1]:8080"},
+		{"IPv4 first", []corev1.IPFamily{"IPv4", "IPv6"}, both(), "10.0.0.1:8080"},
+		{"IPv6 first", []corev1.IPFamily{"IPv6", "IPv4"}, both(), "[2001:db8::1]:8080"},
+		{"IPv6 first and none", []corev1.IPFamily{"IPv6", "IPv4"}, makePod("a", "web", "10.0.0.1").addresses("10.0.0.1"), "10.0.0.1:8080"},
+		{"none of it", []corev1.IPFamily{"IPv6"}, makePod("a", "web", "10.0.0.1").addresses("10.0.0.1"), "10.0.0.1:8080"},
+		{"not known", nil, both(), "10.0.0.1:8080"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			svc := active("web", 20001)
+			svc.svc.Spec.IPFamilies = tt.families
+			stripped, err := stripPod(tt.pod.obj())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := worldOf(svc)
+			w.Pods = []*corev1.Pod{stripped.(*corev1.Pod)}
+			if diff := cmp.Diff(addrs(tt.want), w.Plan().Services["uid-web"].Ports[0].Backends, compare); diff != "" {
+				t.Errorf("backends (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestServiceIsServedByItsPhase(t *testing.T) {
 	web2 := makePod("a", "web", "10.0.0.1")
 	ports := []PortPlan{{Listen: 20001, Backends: addrs("10.0.0.1:8080")}}

@@ -62,7 +62,7 @@ func stripPod(o any) (any, error) {
 			Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, Labels: pod.Labels,
 			ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp,
 		},
-		Status: corev1.PodStatus{PodIP: pod.Status.PodIP},
+		Status: corev1.PodStatus{PodIP: pod.Status.PodIP, PodIPs: pod.Status.PodIPs},
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
