@@ -77,7 +77,6 @@ func (a *announcer) set(notices []notice) {
 		known, ok := a.notices[n]
 		if !ok {
 			known.since, changed = time.Now(), true
-			a.log.Info("service: target must not sleep", zap.String("service", n.service), zap.String("because", n.text))
 		}
 		now[n] = known
 	}
@@ -145,6 +144,9 @@ func (a *announcer) say(ctx context.Context, n notice, hour int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if known, ok := a.notices[n]; ok {
+		if known.hour == 0 {
+			a.log.Info("service", zap.String("service", n.service), zap.String("event", n.text))
+		}
 		known.hour = hour
 		a.notices[n] = known
 	}
