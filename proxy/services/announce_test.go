@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,15 @@ import (
 
 // eventServer keeps Events by name, as the API server does.
 type eventServer struct {
+	mu     sync.Mutex
 	events map[string]*eventsv1.Event
 	asked  int
 	fail   error
 }
 
 func (s *eventServer) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked++
 	if s.fail != nil {
 		return s.fail
@@ -60,8 +64,16 @@ func later(d time.Duration) {
 	synctest.Wait()
 }
 
+func (s *eventServer) failWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
+}
+
 func (s *eventServer) want(t *testing.T, events, asked int) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.events) != events || s.asked != asked {
 		t.Errorf("%d Events of %d writes, want %d of %d", len(s.events), s.asked, events, asked)
 	}
@@ -147,11 +159,11 @@ func TestEachServiceAndReasonIsSaid(t *testing.T) {
 
 func TestWhatCannotBeSaidIsTriedAgain(t *testing.T) {
 	announcing(t, func(t *testing.T, s *eventServer, start func(string) *announcer) {
-		s.fail = errors.New("forbidden")
+		s.failWith(errors.New("forbidden"))
 		start("a").set([]notice{because})
 		later(announceAfter + 2*announceAgain)
 		s.want(t, 0, 3)
-		s.fail = nil
+		s.failWith(nil)
 		later(announceAgain)
 		s.want(t, 1, 4)
 	})
