@@ -33,7 +33,7 @@
 //	policy                     poddisruptionbudgets           get list watch; tpa-proxy: create patch delete
 //	rbac.authorization.k8s.io  rolebindings                   get list watch; tpa-proxy: create patch delete
 //	rbac.authorization.k8s.io  clusterroles, tpa-proxy        bind
-//	coordination.k8s.io        leases                         get list watch create update patch delete (p)
+//	coordination.k8s.io        leases                         get list watch create update patch (p) delete
 //	*                          */scale                        get update (p)
 //	events.k8s.io              events                         create (p) patch
 //
