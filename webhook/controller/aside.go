@@ -11,9 +11,7 @@ import (
 )
 
 const (
-	// asideBackoff is for how long proxies must be ready before Services are theirs again after TPA stepped aside once; it
-	// doubles with each time, up to asideBackoffMax.
-	asideBackoff    = 30 * time.Second
+	// asideBackoffMax bounds Options.StepAsideBackoff as it doubles.
 	asideBackoffMax = 30 * time.Minute
 	// asideForgiven is how long after it last stepped aside TPA starts to count anew.
 	asideForgiven = 2 * time.Hour
@@ -72,7 +70,7 @@ func (p *pass) trusted() bool {
 			since = at
 		}
 	}
-	wait := backoff(p.record.Asides) - p.now.Sub(since)
+	wait := backoff(p.Options.StepAsideBackoff, p.record.Asides) - p.now.Sub(since)
 	if since.IsZero() || wait > 0 {
 		if !since.IsZero() {
 			p.again(wait)
@@ -82,9 +80,9 @@ func (p *pass) trusted() bool {
 	return true
 }
 
-// backoff is for how long proxies must be ready after TPA stepped aside n times in a row.
-func backoff(n int) time.Duration {
-	wait := asideBackoff
+// backoff is for how long proxies must be ready after TPA stepped aside n times in a row, if it is first after one.
+func backoff(first time.Duration, n int) time.Duration {
+	wait := first
 	for ; n > 1 && wait < asideBackoffMax; n-- {
 		wait *= 2
 	}

@@ -98,6 +98,7 @@ func newKit(t *testing.T, objects ...client.Object) *kit {
 	k.options = Options{
 		Namespace: own, ProxyImage: "proxy:v1", ProxyDrain: time.Minute, SettleTime: 10 * time.Minute,
 		RestoreTimeout: 5 * time.Minute, Linger: time.Minute, StepAsideAfter: 30 * time.Second,
+		StepAsideBackoff: 30 * time.Second,
 	}
 	k.restart()
 	return k

@@ -42,6 +42,9 @@ type Options struct {
 	// StepAsideAfter is how long a namespace may be without a ready proxy before its Services get their own selectors
 	// back; default 30s, 0: never.
 	StepAsideAfter time.Duration
+	// StepAsideBackoff is for how long proxies must be ready before Services are theirs again after TPA stepped aside once;
+	// it doubles with each time in a row, up to 30m. Default 30s.
+	StepAsideBackoff time.Duration
 
 	// Targets keeps targets awake. Setup makes one where it is nil.
 	Targets Targets
@@ -64,6 +67,9 @@ func (o *Options) BindFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.Linger, "linger", time.Minute, "how long a namespace's proxy stays after its last Service is restored")
 	fs.DurationVar(&o.StepAsideAfter, "step-aside-after", 30*time.Second,
 		"how long a namespace may be without a ready proxy before its Services get their own selectors back; 0: never")
+	fs.DurationVar(&o.StepAsideBackoff, "step-aside-backoff", 30*time.Second,
+		"how long proxies must be ready before Services are theirs again after they got their own selectors back; "+
+			"doubles with each time in a row, up to 30m")
 }
 
 // list is a flag that may be repeated.
@@ -101,6 +107,7 @@ func (o *Options) validate() (proxyobjects.Config, error) {
 	}
 	for name, d := range map[string]time.Duration{
 		"settle-time": o.SettleTime, "restore-timeout": o.RestoreTimeout, "linger": o.Linger, "step-aside-after": o.StepAsideAfter,
+		"step-aside-backoff": o.StepAsideBackoff,
 	} {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("--%s: %s is not accepted: write 0s or more", name, d))

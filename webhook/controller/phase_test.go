@@ -88,11 +88,11 @@ func TestRecord(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	want := []time.Duration{30 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute}
 	for n, d := range want {
-		if got := backoff(n); got != d {
+		if got := backoff(30*time.Second, n); got != d {
 			t.Errorf("after %d times: %s, want %s", n, got, d)
 		}
 	}
-	if got := backoff(1000); got != asideBackoffMax {
+	if got := backoff(30*time.Second, 1000); got != asideBackoffMax {
 		t.Errorf("at most %s", got)
 	}
 }
