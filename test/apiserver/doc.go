@@ -8,6 +8,6 @@
 //	out, err := s.Kubectl(ctx, "", "apply", "-f", "-")
 //
 // The programs are those of test/cluster: $KUBEBUILDER_ASSETS names their folder, as `bin/cluster programs` prints it.
-// Nothing runs that would act on objects: who needs proxies or a controller plays or starts them. Several servers can
-// run at once, on loopback only.
+// Nothing runs that would act on objects. Who needs a controller starts it; Play plays Deployments, pods and proxies.
+// Several servers can run at once, on loopback only.
 package apiserver
