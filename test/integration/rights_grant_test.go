@@ -104,6 +104,6 @@ func (h home) copyOf(t *testing.T, name string, all []permission, without ...per
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: meta.Name}},
 	}))
 	user := h.user(t, meta.Name)
-	user.settle(t, right{"get", "namespaces home", allowed})
+	user.settle(t, right{"get", "namespaces home", may})
 	return user
 }
