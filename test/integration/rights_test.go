@@ -31,8 +31,9 @@ var proxyRights = []right{
 	{"get update", "statefulsets.apps/scale db", may},
 	{"get update", "dozers.test.tpa.dev/scale dozer", may},
 	{"get list watch create update patch", "leases.coordination.k8s.io tpa-deployments-web", may},
-	{"create patch", "events.events.k8s.io happened", may},
-	{"create patch", "events happened", may},
+	{"create", "events.events.k8s.io happened", may},
+	{"patch", "events.events.k8s.io happened", mayNot},
+	{"create patch", "events happened", mayNot},
 
 	// What would run code, also by way of the proxy itself.
 	{"patch update create delete apply deletecollection", "deployments.apps web", mayNot},
@@ -93,6 +94,9 @@ var controllerRights = []right{
 	{"get update", "dozers.test.tpa.dev/scale dozer", may},
 	{"create patch", "events.events.k8s.io happened", may},
 	{"create patch", "events happened", may},
+	{"list", "rollouts.argoproj.io web", may},
+	{"list", "canaries.flagger.app web", may},
+	{"list", "scaledobjects.keda.sh web", may},
 	{"create", "subjectaccessreviews.authorization.k8s.io review", may},
 	{"create", "tokenreviews.authentication.k8s.io review", may},
 
