@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,10 +36,11 @@ type Server struct {
 	Config *rest.Config
 	Admin  client.WithWatch
 
-	env  *envtest.Environment
-	stop context.CancelFunc
-	done chan error
-	dir  string
+	env   *envtest.Environment
+	users sync.Mutex // envtest makes one certificate at a time
+	stop  context.CancelFunc
+	done  chan error
+	dir   string
 }
 
 // Start starts an API server and waits until it, and TPA's admission, answer. Stop ends it.

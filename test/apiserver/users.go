@@ -19,6 +19,8 @@ import (
 
 // As returns the configuration of a user, with a certificate of their own. A ServiceAccount is a user, too.
 func (s *Server) As(user string, groups ...string) (*rest.Config, error) {
+	s.users.Lock()
+	defer s.users.Unlock()
 	added, err := s.env.AddUser(envtest.User{Name: user, Groups: groups}, s.Config)
 	if err != nil {
 		return nil, fmt.Errorf("add user %s: %w", user, err)
@@ -29,6 +31,8 @@ func (s *Server) As(user string, groups ...string) (*rest.Config, error) {
 // Kubeconfig writes the kubeconfig of a user, or of the administrator for the empty name, and returns its path. It goes
 // with the Server.
 func (s *Server) Kubeconfig(user string, groups ...string) (string, error) {
+	s.users.Lock()
+	defer s.users.Unlock()
 	if user == "" {
 		user, groups = "administrator", []string{"system:masters"}
 	}
