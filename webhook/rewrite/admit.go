@@ -118,6 +118,7 @@ func decide(req Request) (decision, field.ErrorList) {
 		d.want.selector = contract.ProxySelector()
 		d.want.targetPorts = rewrittenPorts(req.New.Spec.Ports, slots)
 	}
+	d.want.owners = owners(req, d.want, phase)
 	d.warnings = append(d.warnings, mem.putBack(req, d.want)...)
 	if _, ok := req.New.Annotations[contract.TargetKey]; ok && phase != "" {
 		// What is still wrong here was wrong before: newProblems has seen it.

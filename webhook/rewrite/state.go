@@ -7,6 +7,8 @@ import (
 
 	"gomodules.xyz/jsonpatch/v2"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"tpa.dev/tpa/proxy/contract"
@@ -21,6 +23,7 @@ type state struct {
 	targetPorts []intstr.IntOrString // one for each port
 	managed     bool                 // the label
 	annotations map[string]string    // of ownAnnotations; a missing one is taken off
+	owners      []metav1.ManagedFieldsEntry
 }
 
 // labels returns TPA's labels as they should be.
@@ -42,6 +45,9 @@ func (s state) patch(svc *corev1.Service) []jsonpatch.Operation {
 		if port.TargetPort != s.targetPorts[i] {
 			ops = append(ops, jsonpatch.NewOperation("add", fmt.Sprintf("/spec/ports/%d/targetPort", i), s.targetPorts[i]))
 		}
+	}
+	if !equality.Semantic.DeepEqual(svc.ManagedFields, s.owners) {
+		ops = append(ops, jsonpatch.NewOperation("add", "/metadata/managedFields", s.owners))
 	}
 	return ops
 }
@@ -77,6 +83,7 @@ func (s state) apply(svc *corev1.Service) {
 	for i := range svc.Spec.Ports {
 		svc.Spec.Ports[i].TargetPort = s.targetPorts[i]
 	}
+	svc.ManagedFields = s.owners
 }
 
 func applyMap(have, want map[string]string, keys ...string) map[string]string {
