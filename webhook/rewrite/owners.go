@@ -46,7 +46,8 @@ func owners(req Request, want state, phase contract.Phase) []metav1.ManagedField
 func keepOwners(old, now []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
 	before := func(e metav1.ManagedFieldsEntry) *fieldpath.Set { return rewrittenOf(fieldsOf(find(old, e))) }
 	taken := slices.ContainsFunc(now, func(e metav1.ManagedFieldsEntry) bool {
-		return e.Operation == metav1.ManagedFieldsOperationUpdate && !rewrittenOf(fieldsOf(e)).Difference(before(e)).Empty()
+		return e.Operation == metav1.ManagedFieldsOperationUpdate && !sameFields(e, find(old, e)) &&
+			!rewrittenOf(fieldsOf(e)).Difference(before(e)).Empty()
 	})
 	if !taken {
 		return now
@@ -119,10 +120,15 @@ func isRewritten(path fieldpath.Path) bool {
 func sameOwners(old, now []metav1.ManagedFieldsEntry) bool {
 	covers := func(a, b []metav1.ManagedFieldsEntry) bool {
 		return !slices.ContainsFunc(b, func(e metav1.ManagedFieldsEntry) bool {
-			return e.Manager != contract.FieldManager && !fieldsOf(e).Equals(fieldsOf(find(a, e)))
+			return e.Manager != contract.FieldManager && !sameFields(e, find(a, e))
 		})
 	}
 	return covers(old, now) && covers(now, old)
+}
+
+// sameFields compares the text of two entries, of which the API server and we write but one form.
+func sameFields(a, b metav1.ManagedFieldsEntry) bool {
+	return a.FieldsV1 != nil && b.FieldsV1 != nil && a.FieldsV1.Equal(*b.FieldsV1)
 }
 
 // find returns the entry of the same manager and operation; the zero value if there is none.
