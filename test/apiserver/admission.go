@@ -35,6 +35,31 @@ func webhooks() ([]*admissionv1.MutatingWebhookConfiguration, error) {
 	return []*admissionv1.MutatingWebhookConfiguration{hooks}, nil
 }
 
+// Webhooks returns TPA's webhook configuration, with another process than this one to ask: at a URL, under a CA.
+func Webhooks(url string, ca []byte) (*admissionv1.MutatingWebhookConfiguration, error) {
+	hooks, err := webhooks()
+	if err != nil {
+		return nil, err
+	}
+	for i := range hooks[0].Webhooks {
+		hooks[0].Webhooks[i].ClientConfig = admissionv1.WebhookClientConfig{URL: &url, CABundle: ca}
+	}
+	return hooks[0], nil
+}
+
+// CallAdmission has the API server ask TPA's admission in another process, and waits until it does: for who started it
+// with NoAdmission.
+func (s *Server) CallAdmission(ctx context.Context, url string, ca []byte) error {
+	hooks, err := Webhooks(url, ca)
+	if err != nil {
+		return err
+	}
+	if err := s.Admin.Create(ctx, hooks); err != nil {
+		return fmt.Errorf("create webhook configuration %s: %w", hooks.Name, err)
+	}
+	return s.waitForAdmission(ctx)
+}
+
 // serveAdmission answers the API server in this process, with TPA's own rights, and waits until it asks.
 func (s *Server) serveAdmission(ctx context.Context) error {
 	config, err := s.As(Self, "system:serviceaccounts", "system:serviceaccounts:"+Namespace)
