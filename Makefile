@@ -20,7 +20,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -name '*_test.go' 2>/dev/null)
 HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
-INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/...
+INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/... ./test/size/...
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
 
 .PHONY: help
@@ -36,6 +36,10 @@ bin/webhook bin/proxy: bin/%: $(SOURCES)
 
 bin/cluster: $(HARNESS)
 	cd test/cluster && CGO_ENABLED=0 go build -trimpath -o ../../$@ .
+
+# The admission webhook that TPA's is compared with.
+bin/yes: test/size/yes/main.go $(SOURCES)
+	CGO_ENABLED=0 go build -trimpath -o $@ ./test/size/yes
 
 .PHONY: images
 images: $(IMAGES) ## TPA's images from the Dockerfiles, into bin/images/ (BUILDER=, BASE=: other images to start from)
@@ -109,7 +113,7 @@ unit: ## unit tests with the race detector
 	cd test/cluster && CGO_ENABLED=1 go test -race ./...
 
 .PHONY: integration
-integration: bin/cluster bin/helm3/helm bin/helm4/helm ## tests on a real API server without nodes (RUN=: only some)
+integration: bin/cluster bin/webhook bin/yes bin/helm3/helm bin/helm4/helm ## tests on a real API server without nodes (RUN=: only some)
 	@export KUBEBUILDER_ASSETS="$$(bin/cluster programs)" TPA_CLIENTS="$$PWD/bin"
 	CGO_ENABLED=1 go test -race -tags integration -timeout 30m $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)
 
@@ -123,6 +127,11 @@ bin/helm3/helm bin/helm4/helm:
 .PHONY: e2e
 e2e: bin/cluster $(IMAGES) $(TEST_IMAGES) ## end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)
 	@KEEP='$(KEEP)' RUN='$(RUN)' test/images/e2e.sh
+
+.PHONY: bench-size
+bench-size: bin/cluster bin/webhook bin/yes ## what 5,000 Services in 500 namespaces cost (ARGS='--services=200 --namespaces=20 --json=FILE')
+	@export KUBEBUILDER_ASSETS="$$(bin/cluster programs)"
+	go run ./test/size $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME=20s

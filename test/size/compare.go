@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// variant is one of the ways to do the same thing.
+type variant struct {
+	name string
+	do   func() error
+}
+
+// latency is what a variant's calls took.
+type latency struct {
+	Name string `json:"name"`
+	// P50 and P99 are in milliseconds, each the median of the rounds.
+	P50 float64 `json:"p50Ms"`
+	P99 float64 `json:"p99Ms"`
+	// RatioP50 and RatioP99 say how often the reference goes into it; empty for the reference itself.
+	RatioP50 *ratio `json:"ratioP50,omitempty"`
+	RatioP99 *ratio `json:"ratioP99,omitempty"`
+}
+
+// ratio is what a variant took as a multiple of what the reference took in the same round.
+type ratio struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+// compare has variants take turns, each time in another order, and relates them to the first one.
+func compare(rounds, calls int, variants ...variant) ([]latency, error) {
+	p50, p99 := make([][]float64, len(variants)), make([][]float64, len(variants))
+	for round := range rounds {
+		for i := range variants {
+			v := (round + i) % len(variants)
+			took := make([]time.Duration, 0, calls)
+			for call := range calls + calls/10 {
+				begin := time.Now()
+				if err := variants[v].do(); err != nil {
+					return nil, fmt.Errorf("%s: %w", variants[v].name, err)
+				}
+				if call >= calls/10 { // before that, it warms up
+					took = append(took, time.Since(begin))
+				}
+			}
+			slices.Sort(took)
+			p50[v] = append(p50[v], milliseconds(took[len(took)/2]))
+			p99[v] = append(p99[v], milliseconds(took[len(took)*99/100]))
+		}
+	}
+	result := make([]latency, len(variants))
+	for v := range variants {
+		result[v] = latency{Name: variants[v].name, P50: median(p50[v]), P99: median(p99[v])}
+		if v > 0 {
+			result[v].RatioP50, result[v].RatioP99 = relate(p50[v], p50[0]), relate(p99[v], p99[0])
+		}
+	}
+	return result, nil
+}
+
+func relate(values, reference []float64) *ratio {
+	ratios := make([]float64, len(values))
+	for i := range values {
+		ratios[i] = values[i] / reference[i]
+	}
+	return &ratio{Median: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios)}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
