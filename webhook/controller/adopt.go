@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/webhook/controller/ports"
 )
 
 // secondScan is how long after a namespace's label has changed its Services are searched again: an API server that has
@@ -71,9 +73,8 @@ func (m *memory) dropScan(namespace string) {
 	delete(m.scans, namespace)
 }
 
-// adopt touches the Services that were annotated before their namespace was opted in, so that admission takes them over.
-// They are not watched, so that they cost nothing; they are listed when the namespace is opted in and when the controller
-// starts.
+// adopt takes over the Services that were annotated before their namespace was opted in. They are not watched, so that
+// they cost nothing; they are listed when the namespace is opted in and when the controller starts.
 func (p *pass) adopt(ctx context.Context) error {
 	if !p.optedIn {
 		p.memory.dropScan(p.name)
@@ -87,28 +88,70 @@ func (p *pass) adopt(ctx context.Context) error {
 		p.again(wait)
 		return nil
 	}
+	missed := map[types.UID]bool{}
 	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceList"}}
-	for {
-		if err := p.Live.List(ctx, list, client.InNamespace(p.name), client.Limit(500), client.Continue(list.Continue)); err != nil {
-			return fmt.Errorf("list services of %s: %w", p.name, err)
-		}
-		var errs []error
+	err := p.listServices(ctx, list, func() {
 		for i := range list.Items {
 			if forgotten(&list.Items[i]) {
-				errs = append(errs, p.touch(ctx, &list.Items[i]))
+				missed[list.Items[i].UID] = true
 			}
 		}
-		if err := errors.Join(errs...); err != nil {
+	})
+	if err != nil {
+		return err
+	}
+	if len(missed) > 0 {
+		if err := p.takeOver(ctx, missed); err != nil {
 			return err
-		}
-		if list.Continue == "" {
-			break
 		}
 	}
 	if next := p.memory.scanned(p.name, s, p.now); !next.IsZero() {
 		p.again(next.Sub(p.now))
 	}
 	return nil
+}
+
+// listServices reads all Services of the namespace live, as the kind of list that is given, and calls each for each page.
+func (p *pass) listServices(ctx context.Context, list client.ObjectList, each func()) error {
+	for {
+		if err := p.Live.List(ctx, list, client.InNamespace(p.name), client.Limit(500), client.Continue(list.GetContinue())); err != nil {
+			return fmt.Errorf("list services of %s: %w", p.name, err)
+		}
+		if each(); list.GetContinue() == "" {
+			return nil
+		}
+	}
+}
+
+// takeOver sends Services through admission, which makes them managed, and gives them their ports in the same request:
+// that spares each of them a write, and the proxies the news of it.
+func (p *pass) takeOver(ctx context.Context, missed map[types.UID]bool) error {
+	var all, takers []*corev1.Service
+	list := &corev1.ServiceList{}
+	err := p.listServices(ctx, list, func() {
+		for i := range list.Items {
+			svc := list.Items[i].DeepCopy() // the next page is read into the same array
+			if missed[svc.UID] {
+				takers = append(takers, svc)
+			}
+			if missed[svc.UID] || phaseOf(svc) != "" {
+				all = append(all, svc)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	changed, _ := ports.Allocate(allocations(all, p.optedIn), p.busy(), rand.IntN)
+	var errs []error
+	for _, svc := range takers {
+		annotations := map[string]string{}
+		if allocation, ok := changed[svc.UID]; ok {
+			annotations[contract.PortsKey] = allocation.String()
+		}
+		errs = append(errs, p.take(ctx, svc, annotations))
+	}
+	return errors.Join(errs...)
 }
 
 // forgotten reports whether admission has missed a Service: it has a target and no phase, or a phase and no label.
@@ -119,18 +162,16 @@ func forgotten(svc *metav1.PartialObjectMetadata) bool {
 	return svc.DeletionTimestamp == nil && (target && !phase || phase && !labelled)
 }
 
-// touch sends a Service through admission unchanged. A refusal is the user's to read and not worth another try: it stays
-// until the Service is changed, and that goes through admission by itself.
-func (p *pass) touch(ctx context.Context, svc *metav1.PartialObjectMetadata) error {
-	svc.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Service"}
-	seen := svc.DeepCopy()
-	err := p.Client.Patch(ctx, svc, client.RawPatch(types.MergePatchType, []byte("{}")), client.FieldOwner(contract.FieldManager))
+// take sends one Service through admission. A refusal is the user's to read and not worth another try: it stays until the
+// Service is changed, and that goes through admission by itself.
+func (p *pass) take(ctx context.Context, svc *corev1.Service, annotations map[string]string) error {
+	err := p.patchService(ctx, svc, annotations)
 	switch {
-	case err == nil, apierrors.IsNotFound(err):
+	case apierrors.IsNotFound(err):
 		return nil
 	case refused(err):
-		p.said(seen, "adopt", corev1.EventTypeWarning, "Refused", "Adopt", err.Error())
+		p.said(svc, "adopt", corev1.EventTypeWarning, "Refused", "Adopt", err.Error())
 		return nil
 	}
-	return fmt.Errorf("touch service %s/%s: %w", svc.Namespace, svc.Name, err)
+	return err
 }

@@ -352,6 +352,9 @@ func TestAnnotatedTooEarly(t *testing.T) {
 		t.Fatalf("a namespace that is not opted in: %q, %d writes", k.phase("web"), k.writes)
 	}
 	k.label(shop, contract.InjectLabel, contract.InjectEnabled)
+	if k.pass(); k.phase("web") != contract.Pending || k.service("web").Annotations[contract.PortsKey] == "" || k.writes != 1 {
+		t.Errorf("%d writes, and it is %q with ports %q", k.writes, k.phase("web"), k.service("web").Annotations[contract.PortsKey])
+	}
 	k.run(time.Second)
 	if k.phase("web") != contract.Active {
 		t.Fatalf("it is %q", k.phase("web"))
