@@ -30,7 +30,7 @@ func newManager(config *rest.Config, opts options) (ctrl.Manager, error) {
 	}
 	timeout := shutdownTimeout
 	config = rest.CopyConfig(config)
-	config.QPS, config.Burst = 100, 200 // see controller.Setup
+	config.QPS = -1 // see controller.Setup
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Cache:                         controller.Cache(),
 		Metrics:                       metrics,
