@@ -119,7 +119,7 @@ func TestStrip(t *testing.T) {
 	}
 }
 
-// A target that sleeps and wakes does not wake the controller.
+// A target that sleeps and wakes does not wake the controller, nor does what others write on a Service.
 func TestQuietEvents(t *testing.T) {
 	k := newKit(t)
 	lease := func(kind, state, held string) *coordinationv1.Lease {
@@ -145,6 +145,15 @@ func TestQuietEvents(t *testing.T) {
 		if got := k.r.leasesDiffer(tt.before, tt.after); got != tt.want {
 			t.Errorf("%s: %t", tt.what, got)
 		}
+	}
+	svc, balanced, named := annotated("web"), annotated("web"), annotated("web")
+	again, renumbered := annotated("web"), annotated("web")
+	balanced.ResourceVersion, balanced.Status.LoadBalancer.Ingress = "2", []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
+	named.Annotations[contract.TargetKey] = "db"
+	again.UID = "another"
+	renumbered.Spec.Ports[0].Port = 81
+	if servicesDiffer(svc, balanced) || !servicesDiffer(svc, named) || !servicesDiffer(svc, again) || !servicesDiffer(svc, renumbered) {
+		t.Error("services")
 	}
 	ready, same, unready := pod("a"), pod("a"), pod("a")
 	same.ResourceVersion = "2"

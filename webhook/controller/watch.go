@@ -33,7 +33,7 @@ func (r *Reconciler) watch(b *builder.Builder) *builder.Builder {
 		}})
 	}
 	return b.
-		Watches(&corev1.Service{}, in, when(versionsDiffer)).
+		Watches(&corev1.Service{}, in, when(servicesDiffer)).
 		Watches(&corev1.Pod{}, in, when(podsDiffer)).
 		Watches(&appsv1.Deployment{}, in, when(deploymentsDiffer)).
 		Watches(&coordinationv1.Lease{}, in, when(r.leasesDiffer)).
@@ -47,8 +47,10 @@ func request(namespace string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Name: namespace}}
 }
 
-func versionsDiffer(before, after client.Object) bool {
-	return before.GetResourceVersion() != after.GetResourceVersion()
+// servicesDiffer is quiet about what others write beside the spec: a load balancer's status, annotations of GitOps.
+func servicesDiffer(before, after client.Object) bool {
+	a, b := before.(*corev1.Service), after.(*corev1.Service)
+	return a.UID != b.UID || metadataDiffer(a, b) || !equality.Semantic.DeepEqual(a.Spec, b.Spec)
 }
 
 // metadataDiffer also compares the annotations, which are TPA's only: see ownAnnotations.
