@@ -43,7 +43,7 @@ func (b *bench) callAdmission(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	calls := float64(b.rounds * (b.calls + b.calls/10))
+	calls := float64(b.rounds * (b.calls + warmUp(b.calls)))
 	for i := range processes {
 		r.Admission.Allocations = append(r.Admission.Allocations, allocations{
 			Name: r.Admission.Latency[i].Name, Objects: (after[i].Objects - before[i].Objects) / calls,

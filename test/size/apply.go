@@ -41,11 +41,26 @@ func (b *bench) applyServices(ctx context.Context, r *report) error {
 			return b.server.Admin.Apply(ctx, service(namespace, "web-0", strconv.Itoa(revision)), client.FieldOwner(manager))
 		}
 	}
-	var err error
-	r.Apply, err = compare(b.rounds, b.calls/10, variant{"unmanaged", apply(unmanaged)},
+	before, err := b.tpa.scrape(ctx)
+	if err != nil {
+		return err
+	}
+	calls := b.calls / 10
+	r.Apply.Latency, err = compare(b.rounds, calls, variant{"unmanaged", apply(unmanaged)},
 		variant{"always yes", apply(agreed)}, variant{"managed", apply(namespaceName(0))})
-	return err
+	if err != nil {
+		return err
+	}
+	after, err := b.tpa.scrape(ctx)
+	if err != nil {
+		return err
+	}
+	r.Apply.Calls = (after.sum(admissionCalls) - before.sum(admissionCalls)) / float64(b.rounds*(calls+warmUp(calls)))
+	return nil
 }
+
+// admissionCalls is the metric of how often a webhook was asked.
+const admissionCalls = "controller_runtime_webhook_requests_total"
 
 // installYes has the API server ask the webhook that always says yes about the Services of its namespace, as it asks TPA.
 func (b *bench) installYes(ctx context.Context) error {
@@ -71,8 +86,7 @@ func (b *bench) installYes(ctx context.Context) error {
 			return false, err
 		}
 		after, err := b.yes.scrape(ctx)
-		const asked = "controller_runtime_webhook_requests_total"
-		return err == nil && after.sum(asked) > before.sum(asked), err
+		return err == nil && after.sum(admissionCalls) > before.sum(admissionCalls), err
 	})
 	if err != nil {
 		return fmt.Errorf("wait until the API server asks the webhook that always says yes: %w", err)

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
 	"tpa.dev/tpa/test/apiserver"
 )
 
@@ -28,6 +31,7 @@ type bench struct {
 // measure runs all of it. The report is complete, or there is an error.
 func measure(ctx context.Context, o options, say func(string)) (_ *report, err error) {
 	ctx, cancel := context.WithCancel(ctx)
+	ctrl.SetLogger(logr.Discard()) // the driver's; the webhook logs to a file
 	b := &bench{options: o, say: say}
 	defer func() {
 		if err != nil && b.tpa != nil {
@@ -40,24 +44,34 @@ func measure(ctx context.Context, o options, say func(string)) (_ *report, err e
 		return nil, err
 	}
 	r := &report{Services: o.services, Namespaces: o.namespaces, CPUs: runtime.NumCPU(), Began: time.Now().UTC()}
-	for _, step := range []struct {
-		what string
-		do   func(context.Context, *report) error
-	}{
-		{"opt all namespaces in", b.optIn},
-		{fmt.Sprintf("leave it in peace for %s", o.peace), b.rest},
-		{"restart the webhook", b.restart},
-		{"kill the webhook", b.crash},
-		{"call admission", b.callAdmission},
-		{"apply Services", b.applyServices},
-		{"opt all namespaces out", b.optOut},
-	} {
+	for _, step := range b.steps() {
 		say(step.what)
 		if err := step.do(ctx, r); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
 	return r, nil
+}
+
+// step is a part of the run that fills in a part of the report.
+type step struct {
+	what string
+	do   func(context.Context, *report) error
+}
+
+func (b *bench) steps() []step {
+	steps := []step{
+		{"opt all namespaces in", b.optIn},
+		{fmt.Sprintf("leave it in peace for %s", b.peace), b.rest},
+		{"restart the webhook", b.restart},
+	}
+	if b.crash {
+		steps = append(steps, step{"kill the webhook", b.kill})
+	}
+	return append(steps,
+		step{"call admission", b.callAdmission},
+		step{"apply Services", b.applyServices},
+		step{"opt all namespaces out", b.optOut})
 }
 
 func (b *bench) setUp(ctx context.Context) (err error) {

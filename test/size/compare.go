@@ -30,25 +30,28 @@ type ratio struct {
 	Max    float64 `json:"max"`
 }
 
-// compare has variants take turns, each time in another order, and relates them to the first one.
+// compare has variants take turns at every call, so that what else the machine does hits all alike, and relates them to
+// the first one, round by round.
 func compare(rounds, calls int, variants ...variant) ([]latency, error) {
 	p50, p99 := make([][]float64, len(variants)), make([][]float64, len(variants))
-	for round := range rounds {
-		for i := range variants {
-			v := (round + i) % len(variants)
-			took := make([]time.Duration, 0, calls)
-			for call := range calls + calls/10 {
+	for range rounds {
+		took := make([][]time.Duration, len(variants))
+		for call := range warmUp(calls) + calls {
+			for i := range variants {
+				v := (call + i) % len(variants)
 				begin := time.Now()
 				if err := variants[v].do(); err != nil {
 					return nil, fmt.Errorf("%s: %w", variants[v].name, err)
 				}
-				if call >= calls/10 { // before that, it warms up
-					took = append(took, time.Since(begin))
+				if call >= warmUp(calls) {
+					took[v] = append(took[v], time.Since(begin))
 				}
 			}
-			slices.Sort(took)
-			p50[v] = append(p50[v], milliseconds(took[len(took)/2]))
-			p99[v] = append(p99[v], milliseconds(took[len(took)*99/100]))
+		}
+		for v := range variants {
+			slices.Sort(took[v])
+			p50[v] = append(p50[v], milliseconds(took[v][calls/2]))
+			p99[v] = append(p99[v], milliseconds(took[v][calls*99/100]))
 		}
 	}
 	result := make([]latency, len(variants))
@@ -60,6 +63,9 @@ func compare(rounds, calls int, variants ...variant) ([]latency, error) {
 	}
 	return result, nil
 }
+
+// warmUp is how many calls at the beginning of a round do not count.
+func warmUp(calls int) int { return calls / 10 }
 
 func relate(values, reference []float64) *ratio {
 	ratios := make([]float64, len(values))

@@ -16,11 +16,14 @@ import (
 	applycoordinationv1 "k8s.io/client-go/applyconfigurations/coordination/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"tpa.dev/tpa/proxy/contract"
@@ -63,8 +66,11 @@ func startDriver(ctx context.Context, config *rest.Config) (*driver, error) {
 	in := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: o.GetNamespace()}}}
 	})
+	otherPorts := builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetAnnotations()[contract.PortsKey] != e.ObjectNew.GetAnnotations()[contract.PortsKey]
+	}})
 	err = ctrl.NewControllerManagedBy(mgr).Named("proxies").
-		Watches(&corev1.Service{}, in).Watches(&appsv1.Deployment{}, in).
+		Watches(&corev1.Service{}, in, otherPorts).Watches(&appsv1.Deployment{}, in).
 		Watches(&corev1.Pod{}, in).Watches(&coordinationv1.Lease{}, in).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
 		Complete(reconcile.Func(d.play))

@@ -6,8 +6,8 @@
 //
 // Proxies are played: their pods, Leases and Deployments say what real ones would say, as soon as there is reason to.
 // Requests are counted by the API server, in its audit log, so that none is forgotten and each has a name. Where TPA is
-// compared with an admission webhook that always says yes, the two alternate within the run: on a shared machine the
-// ratios mean something, the times by themselves less.
+// compared with an admission webhook that always says yes, the two alternate call by call: on a shared machine the ratios
+// mean something, the times by themselves less.
 package main
 
 import (
@@ -20,9 +20,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/go-logr/logr"
-	ctrl "sigs.k8s.io/controller-runtime"
 )
 
 func main() {
@@ -42,7 +39,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	ctrl.SetLogger(logr.Discard()) // the driver's; the webhook logs to a file
 	r, err := measure(ctx, o, func(step string) { fmt.Fprintln(os.Stderr, step) })
 	if err != nil {
 		return err

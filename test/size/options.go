@@ -12,8 +12,10 @@ type options struct {
 	namespaces int
 	// peace is for how long nothing happens while requests are counted.
 	peace time.Duration
-	// rounds is how often TPA's admission and the one that always says yes take turns, calls how many requests each gets
-	// in a turn; a tenth of that goes through the API server.
+	// crash has the webhook killed, too, which takes the time that a leader's Lease lasts.
+	crash bool
+	// rounds is how often TPA's admission and the one that always says yes are compared, calls how many requests each gets
+	// in a round; a tenth of that goes through the API server.
 	rounds, calls int
 	// webhook and yes are the programs.
 	webhook, yes string
@@ -24,8 +26,9 @@ func parse(args []string) (o options, file string, err error) {
 	fs.IntVar(&o.services, "services", 5000, "managed Services")
 	fs.IntVar(&o.namespaces, "namespaces", 500, "namespaces that they are spread over")
 	fs.DurationVar(&o.peace, "peace", 90*time.Second, "for how long requests are counted while nothing happens")
-	fs.IntVar(&o.rounds, "rounds", 9, "turns of each admission webhook")
-	fs.IntVar(&o.calls, "calls", 1000, "requests of a turn")
+	fs.BoolVar(&o.crash, "crash", true, "also kill the webhook")
+	fs.IntVar(&o.rounds, "rounds", 9, "comparisons with the admission webhook that always says yes")
+	fs.IntVar(&o.calls, "calls", 1000, "requests that each gets in a comparison")
 	fs.StringVar(&o.webhook, "webhook", "bin/webhook", "TPA's webhook and controller")
 	fs.StringVar(&o.yes, "yes", "bin/yes", "the admission webhook that always says yes")
 	fs.StringVar(&file, "json", "", "also write the figures to this file, as JSON")

@@ -29,12 +29,16 @@ type report struct {
 		MiB float64 `json:"mib"` // at its end
 	} `json:"peace"`
 	Restart   *restart `json:"restart"`
-	Crash     *restart `json:"crash"`
+	Crash     *restart `json:"crash,omitempty"`
 	Admission struct {
 		Latency     []latency     `json:"latency"`
 		Allocations []allocations `json:"allocations"`
 	} `json:"admission"`
-	Apply  []latency `json:"apply"`
+	Apply struct {
+		Latency []latency `json:"latency"`
+		// Calls is how often the API server asked TPA about an apply of a managed Service.
+		Calls float64 `json:"calls"`
+	} `json:"apply"`
 	OptOut struct {
 		span             // until TPA has nothing left to do
 		Restored float64 `json:"restored"` // until no Service is managed
@@ -77,6 +81,9 @@ func (r *report) print(out io.Writer) error {
 		what string
 		*restart
 	}{{"restart: told to stop", r.Restart}, {"crash: killed", r.Crash}} {
+		if again.restart == nil {
+			continue
+		}
 		line("\n%s, and started again", again.what)
 		line("  at rest after\t%.1f s\tleader after %.1f s", again.Seconds, again.Leads)
 		line("  writes, Events, reads\t%d, %d, %d", again.writes(), again.events(), again.reads())
@@ -84,13 +91,14 @@ func (r *report) print(out io.Writer) error {
 		line("  the webhook's memory\t%.0f MiB\t%.0f MiB at its peak", again.MiB, again.PeakMiB)
 	}
 
-	line("\nadmission: a managed Service is applied again; each round is a turn of each")
+	line("\nadmission: a managed Service is applied again; the two alternate")
 	printLatency(line, r.Admission.Latency)
 	for _, a := range r.Admission.Allocations {
 		line("  %s\t%.0f allocations\t%.1f KiB", a.Name, a.Objects, a.Bytes/1024)
 	}
 	line("\napply: a server-side apply through the API server")
-	printLatency(line, r.Apply)
+	printLatency(line, r.Apply.Latency)
+	line("  TPA is asked\t%.2f times\tabout each of a managed Service", r.Apply.Calls)
 
 	line("\nopt-out: the label is taken off the namespaces")
 	line("  none managed after\t%.1f s\tTPA at rest after %.1f s, %d of its objects left", r.OptOut.Restored, r.OptOut.Seconds, r.OptOut.Left)

@@ -41,20 +41,23 @@ func (s span) count(among func(verb, object string) bool) int {
 // writes are those that change a user's or TPA's own objects. Events and questions to the API server are none.
 func (s span) writes() int {
 	return s.count(func(verb, object string) bool {
-		return verb != "get" && verb != "list" && verb != "watch" && object != "events" && object != "subjectaccessreviews"
+		return verb != "watch" && !reading(verb, object) && object != "events"
 	})
 }
 
 func (s span) events() int {
-	return s.count(func(verb, object string) bool { return verb != "get" && object == "events" })
+	return s.count(func(verb, object string) bool { return !reading(verb, object) && object == "events" })
 }
 
-// reads are all others, but watches.
-func (s span) reads() int {
-	return s.count(func(verb, _ string) bool { return verb != "watch" }) - s.writes() - s.events()
+func (s span) reads() int { return s.count(reading) }
+
+func (s span) watches() int {
+	return s.count(func(verb, _ string) bool { return verb == "watch" })
 }
 
-func (s span) watches() int { return s.count(func(verb, _ string) bool { return verb == "watch" }) }
+func reading(verb, object string) bool {
+	return verb == "get" || verb == "list" || object == "subjectaccessreviews"
+}
 
 // clock measures a span.
 type clock struct {

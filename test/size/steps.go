@@ -64,7 +64,8 @@ func (b *bench) restart(ctx context.Context, r *report) (err error) {
 	return err
 }
 
-func (b *bench) crash(ctx context.Context, r *report) (err error) {
+// kill ends the webhook without telling it: whoever comes next must wait until the leader's Lease has run out.
+func (b *bench) kill(ctx context.Context, r *report) (err error) {
 	r.Crash, err = b.startAgain(ctx, os.Kill)
 	return err
 }
@@ -108,12 +109,14 @@ func (b *bench) optOut(ctx context.Context, r *report) error {
 		return err
 	}
 	r.OptOut.Restored = time.Since(c.began).Seconds()
-	if _, _, err = c.atRest(ctx); err != nil {
+	_, rests, err := c.atRest(ctx)
+	if err != nil {
 		return err
 	}
 	if r.OptOut.span, err = c.end(); err != nil {
 		return err
 	}
+	r.OptOut.Seconds = rests.Sub(c.began).Seconds()
 	r.OptOut.Left, err = leftovers(ctx, b.server.Admin)
 	return err
 }

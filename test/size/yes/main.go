@@ -40,7 +40,8 @@ func run(ctx context.Context) error {
 	server := webhook.NewServer(webhook.Options{Host: "127.0.0.1", Port: *port, CertDir: *certificates})
 	server.Register(tpa.Path, &webhook.Admission{Handler: admission.HandlerFunc(
 		func(context.Context, admission.Request) admission.Response { return admission.Allowed("") })})
-	http.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := server.StartedChecker()(r); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
@@ -48,6 +49,6 @@ func run(ctx context.Context) error {
 	ended := make(chan error, 3)
 	go func() { ended <- measured.Start(ctx) }()
 	go func() { ended <- server.Start(ctx) }()
-	go func() { ended <- http.ListenAndServe(*probes, nil) }()
+	go func() { ended <- http.ListenAndServe(*probes, mux) }()
 	return <-ended
 }
