@@ -71,7 +71,7 @@ func (p *pass) advance(ctx context.Context, svc *corev1.Service) error {
 	case err != nil:
 		return err
 	}
-	ctrl.LoggerFrom(ctx).Info("service", "name", svc.Name, "was", f.Phase, "is", next)
+	ctrl.LoggerFrom(ctx).Info("phase", "service", svc.Name, "was", f.Phase, "is", next)
 	delete(p.record.Restoring, svc.UID)
 	p.announce(svc, f.Phase, next)
 	return nil

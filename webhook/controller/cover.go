@@ -49,7 +49,7 @@ func (p *pass) covered(ctx context.Context, svc *corev1.Service) bool {
 			"the Service gets its own selector back after %s without a ready backend: %s", p.Options.RestoreTimeout, why)
 		return true
 	}
-	ctrl.LoggerFrom(ctx).V(1).Info("service waits for a backend", "name", svc.Name, "for", waited, "why", why)
+	ctrl.LoggerFrom(ctx).V(1).Info("waits for a backend", "service", svc.Name, "for", waited, "why", why)
 	p.again(min(pollAfter(waited), p.Options.RestoreTimeout-waited))
 	return false
 }
