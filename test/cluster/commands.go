@@ -99,19 +99,17 @@ func (c *cluster) status(ctx context.Context) error {
 	var total int64
 	var dead []string
 	for _, p := range s.Processes {
-		running := "running"
-		if !p.alive() {
-			running = "ended"
-			dead = append(dead, p.Name)
-		} else {
+		if p.alive() {
 			total += memory(p.PID)
+		} else {
+			dead = append(dead, p.Name+" "+p.condition())
 		}
-		fmt.Printf("%-26s %-8s %8d %6d MB  %s\n", p.Name, running, p.PID, memory(p.PID)>>20, p.Log)
+		fmt.Printf("%-26s %-8s %8d %6d MB  %s\n", p.Name, p.condition(), p.PID, memory(p.PID)>>20, p.Log)
 	}
 	fmt.Printf("%-26s %-8s %8s %6d MB\n", "total", "", "", total>>20)
 	switch {
 	case len(dead) > 0:
-		return fmt.Errorf("ended: %s", strings.Join(dead, ", "))
+		return fmt.Errorf("not running: %s", strings.Join(dead, ", "))
 	case !s.Complete:
 		return errors.New("an `up` is at work, or was interrupted; if so, `bin/cluster down`")
 	}

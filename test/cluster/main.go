@@ -27,6 +27,8 @@ const usage = `cluster runs a real Kubernetes on this machine, for tests.
   cluster kubectl ARGS...       kubectl against it
   cluster exec NODE -- CMD...   a command in a node's network (node1, node2, ...), with KUBECONFIG set
   cluster load IMAGE.tar...     bring images into every node
+  cluster stop COMPONENT...     kill components as a crash would (kube-apiserver, cert-manager, ...)
+  cluster start COMPONENT...    start them again as they were
   cluster programs              print the folder of the programs, built if need be: etcd, kube-apiserver, kubectl, ...
   cluster image --name NAME:TAG --out FILE.tar [flags] SRC[:DEST]...
                                 make an image of files of this machine; see cluster image --help
@@ -70,6 +72,8 @@ func run(ctx context.Context, args []string) error {
 		"status":   func(ctx context.Context, c *cluster, _ []string) error { return c.status(ctx) },
 		"kubectl":  func(_ context.Context, c *cluster, args []string) error { return c.kubectl(args) },
 		"exec":     func(_ context.Context, c *cluster, args []string) error { return c.exec(args) },
+		"stop":     func(_ context.Context, c *cluster, args []string) error { return c.stop(args) },
+		"start":    func(ctx context.Context, c *cluster, args []string) error { return c.start(ctx, args) },
 		"load":     func(ctx context.Context, c *cluster, args []string) error { return c.load(ctx, args) },
 		"programs": func(ctx context.Context, c *cluster, _ []string) error { return c.programs(ctx) },
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,12 +17,28 @@ type process struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"`
 	Log   string `json:"log"`
+	// Stopped is how to start it again after `cluster stop`.
+	Stopped *invocation `json:"stopped,omitempty"`
 }
+
+// errEnded is what becomes of a component that nobody has stopped.
+var errEnded = errors.New("it has ended")
 
 // alive says whether this very process still runs.
 func (p process) alive() bool {
 	start, running := processStart(p.PID)
 	return running && start == p.Start
+}
+
+// condition is what status says of it.
+func (p process) condition() string {
+	switch {
+	case p.alive():
+		return "running"
+	case p.Stopped != nil:
+		return "stopped"
+	}
+	return "ended"
 }
 
 // processStart returns when pid started; a zombie does not count as running.

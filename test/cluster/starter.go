@@ -41,7 +41,7 @@ func (r *starter) start(name string, env, argv []string) (*component, error) {
 func (p *component) failed() error {
 	select {
 	case <-p.exited:
-		return &componentError{p.Name, p.Log, errors.New("it has ended")}
+		return &componentError{p.Name, p.Log, errEnded}
 	default:
 		return nil
 	}

@@ -55,6 +55,9 @@ func (c *cluster) checkRunning(ctx context.Context, s *state, nodes int, given b
 		return fmt.Errorf("a cluster with %d node(s) is running, not %d; `bin/cluster down` first", s.Nodes, nodes)
 	}
 	for _, p := range s.Processes {
+		if p.condition() == "stopped" {
+			return fmt.Errorf("%s is stopped; `bin/cluster start %s` starts it again", p.Name, p.Name)
+		}
 		if !p.alive() {
 			return &componentError{p.Name, p.Log,
 				errors.New("it has ended, so this cluster is broken; `bin/cluster down` and `up` make a new one")}
