@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := serveAdmission(mgr, opts); err != nil {
+	if err := serveAdmission(ctx, mgr, opts); err != nil {
 		return err
 	}
 	if err := controller.Setup(mgr, opts.controller); err != nil {

@@ -51,14 +51,15 @@ func newManager(config *rest.Config, opts options) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// serveAdmission serves Services on every replica. Ready means that the certificate is loaded and TLS is answered.
-func serveAdmission(mgr ctrl.Manager, opts options) error {
+// serveAdmission serves Services on every replica. Ready means that the certificate is loaded and TLS is answered. When
+// stopping is done the manager still serves for a while, see linger.
+func serveAdmission(stopping context.Context, mgr ctrl.Manager, opts options) error {
 	handler, err := admission.New(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), opts.self())
 	if err != nil {
 		return err
 	}
 	server := mgr.GetWebhookServer()
-	server.Register(admission.Path, &webhook.Admission{Handler: handler})
+	server.Register(admission.Path, drain(stopping, &webhook.Admission{Handler: handler}))
 	return mgr.AddReadyzCheck("webhook", server.StartedChecker())
 }
 

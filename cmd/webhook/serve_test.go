@@ -50,14 +50,14 @@ func TestServes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := serveAdmission(mgr, opts); err != nil {
+	ctx, stop := context.WithCancel(t.Context())
+	if err := serveAdmission(ctx, mgr, opts); err != nil {
 		t.Fatal(err)
 	}
 	if err := mgr.GetWebhookServer().StartedChecker()(nil); err == nil {
 		t.Error("ready before it serves")
 	}
 
-	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(linger(ctx, 2*time.Second)) }()
 	until(t, "ready", func() bool {
