@@ -49,6 +49,7 @@ type Manager struct {
 	client  client.Client
 	store   *target.Store
 	process string
+	reach   *target.Reach
 	budget  hold.Budget
 	metrics *metrics
 	ack     *acknowledger

@@ -20,6 +20,8 @@ import (
 // New returns a Manager that talks to the API server of a configuration; nothing happens before Run.
 func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error) {
 	config = rest.CopyConfig(config)
+	reach := &target.Reach{}
+	config.Wrap(reach.Wrap)
 	config.QPS = -1 // calls are few, and each has somebody waiting for it; the API server has its own fairness
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -45,6 +47,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 	m := &Manager{
 		options: options, log: log, cache: watches, client: c, store: store,
 		process: newProcess(options.Pod),
+		reach:   reach,
 		metrics: newMetrics(options.Namespace),
 		ack:     newAcknowledger(c, log, options),
 		kick:    make(chan struct{}, 1),

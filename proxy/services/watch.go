@@ -164,6 +164,7 @@ func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 		Log:    m.log.With(zap.Stringer("target", t)),
 		Gone:   m.gonePods,
 		Exists: m.podExists,
+		Lost:   m.reach.Lost,
 		Allow: func(podSelector string) string {
 			return m.allow(t, podSelector)
 		},

@@ -20,6 +20,8 @@ type Inputs struct {
 	Blocked bool
 	// Gone lists holders that seem to exist no more. Whether they really do is checked before an active claim is dropped.
 	Gone []string
+	// Lost is when this process last failed to reach the API server, for whatever call; the zero time if it never did.
+	Lost time.Time
 	// Leaving says that this process ends: it has no connection and will have none.
 	Leaving bool
 }

@@ -56,8 +56,10 @@ type Machine struct {
 	failures, sleepFailures int
 	retryAt, sleepAfter     time.Time
 	graceTo                 time.Time
-	// lost says that the last call got no answer; Grace begins anew with the next that does.
-	lost bool
+	// lost says that the API server could not be reached since the last call that got an answer; Grace begins anew with the
+	// next that does. lostAt is the Inputs.Lost that was taken in.
+	lost   bool
+	lostAt time.Time
 }
 
 // New returns the Machine of one process. me is its claim's holder name, the same after a restart of the process in

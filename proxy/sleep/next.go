@@ -12,6 +12,9 @@ func Quiet(idleTimeout time.Duration) time.Duration { return idleTimeout / 2 }
 
 // Next says what to do now.
 func (m *Machine) Next(in Inputs) Action {
+	if in.Lost.After(m.lostAt) {
+		m.lostAt, m.lost, m.graceTo = in.Lost, true, in.Now.Add(Grace)
+	}
 	if in.Now.Before(m.retryAt) {
 		return Action{Kind: Wait, At: m.retryAt}
 	}

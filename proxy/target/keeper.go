@@ -31,7 +31,7 @@ type Use struct {
 	Blocked string
 }
 
-// Config is what a Keeper is made of. All fields are required but Allow and the hooks.
+// Config is what a Keeper is made of. All fields are required but Lost, Allow and the hooks.
 type Config struct {
 	Namespace string
 	Target    contract.Target
@@ -43,6 +43,8 @@ type Config struct {
 	Gone func(holders []string) []string
 	// Exists asks the API server whether a holder's pod exists.
 	Exists func(ctx context.Context, holder string) (bool, error)
+	// Lost, if set, tells when this process last failed to reach the API server, see Reach.
+	Lost func() time.Time
 	// Allow, if set, is asked before the target is put to sleep, with the selector of its pods. It returns why not.
 	Allow func(podSelector string) string
 	// OnDoze, if set, is called when the target has left Awake, before any connection can pass again: what was ready until

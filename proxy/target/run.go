@@ -76,6 +76,9 @@ func (k *Keeper) next(leaving bool) (sleep.Action, record) {
 		Waiting: k.gate.waiting > 0, Ready: k.ready, IdleTimeout: k.use.IdleTimeout, WakeReplicas: k.use.WakeReplicas,
 		Blocked: k.use.Blocked != "" || k.denied != "" || k.retired, Leaving: leaving || k.retired,
 	}
+	if k.config.Lost != nil {
+		in.Lost = k.config.Lost()
+	}
 	if state, ok := k.machine.State(); ok {
 		holders := make([]string, 0, len(state.Claims))
 		for holder := range state.Claims {
