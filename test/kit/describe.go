@@ -76,3 +76,12 @@ func Ready(p *corev1.Pod) bool {
 	}
 	return false
 }
+
+// Restarts is how often the containers of a pod were started again.
+func Restarts(p *corev1.Pod) int32 {
+	var n int32
+	for _, s := range p.Status.ContainerStatuses {
+		n += s.RestartCount
+	}
+	return n
+}
