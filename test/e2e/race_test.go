@@ -8,7 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,23 +43,22 @@ func TestCrowd(t *testing.T) {
 	services := f.crowd()
 	trail := follow[*corev1.Service](f, &corev1.ServiceList{})
 	start := time.Now()
-	refused := f.createAtOnce(services)
-	t.Logf("%d Services created in %.1fs, %d creates tried again because the webhook did not answer", len(services),
-		time.Since(start).Seconds(), refused)
-	for pod, n := range scrape.reviews() {
-		t.Logf("webhook %s reviewed %d requests meanwhile", pod, n-reviewed[pod])
-		if n == reviewed[pod] {
-			t.Errorf("webhook %s was not asked: this says nothing about two replicas", pod)
-		}
-	}
+	var creating errgroup.Group
+	creating.Go(func() error { return f.createAtOnce(services) })
+	t.Cleanup(func() { _ = creating.Wait() })
 
 	_, err := trail.Await(f.ctx, patience, "half of the Services to be Active", 0, func(kit.Change[*corev1.Service]) bool {
 		return len(activeIn(trail)) >= crowdSize/2
 	})
 	f.must(err)
-	before := len(activeIn(trail))
+	for pod, n := range scrape.reviews() {
+		t.Logf("webhook %s has reviewed %d requests", pod, n-reviewed[pod])
+		if n == reviewed[pod] {
+			t.Errorf("webhook %s was not asked: this says nothing about two replicas", pod)
+		}
+	}
 	leader := f.leader()
-	killed := time.Now()
+	before, killed := len(activeIn(trail)), time.Now()
 	// A pod that is deleted by force goes on for two seconds. This is to come without notice.
 	f.must(kit.Crash(leader))
 	f.must(cluster.Delete(f.ctx, leader, client.GracePeriodSeconds(0)))
@@ -67,6 +66,7 @@ func TestCrowd(t *testing.T) {
 	if before == crowdSize {
 		t.Fatal("all were Active already: this says nothing about the leader's end")
 	}
+	f.must(creating.Wait())
 	_, err = trail.Await(f.ctx, patience, "all Services to be Active", 0, func(kit.Change[*corev1.Service]) bool {
 		return len(activeIn(trail)) == crowdSize
 	})
@@ -121,10 +121,10 @@ func (f *fixture) crowd() []*corev1.Service {
 }
 
 // createAtOnce creates all Services at once, each again while the webhook does not answer, as `kubectl apply` in a loop
-// and GitOps do. It returns how often that was.
-func (f *fixture) createAtOnce(services []*corev1.Service) (refused int) {
-	f.Helper()
-	var mu sync.Mutex
+// and GitOps do.
+func (f *fixture) createAtOnce(services []*corev1.Service) error {
+	start := time.Now()
+	var refused atomic.Int64
 	err := atOnce(services, func(service *corev1.Service) error {
 		return kit.Wait(f.ctx, patience, "service "+service.Name+" to be admitted", func(ctx context.Context) (bool, string) {
 			err := cluster.Create(ctx, service.DeepCopy())
@@ -135,14 +135,13 @@ func (f *fixture) createAtOnce(services []*corev1.Service) (refused int) {
 				f.Errorf("create %s: %v", service.Name, err)
 				return true, ""
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			refused++
+			refused.Add(1)
 			return false, err.Error()
 		})
 	})
-	f.must(err)
-	return refused
+	f.Logf("%d Services created in %.1fs, %d creates tried again because the webhook did not answer", len(services),
+		time.Since(start).Seconds(), refused.Load())
+	return err
 }
 
 // atOnce does something for all, many at once, and returns the first error.
