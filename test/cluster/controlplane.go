@@ -9,6 +9,12 @@ import (
 	"time"
 )
 
+const (
+	// apiServer is the component that all others work through.
+	apiServer      = "kube-apiserver"
+	apiReadyWithin = 60 * time.Second
+)
+
 // startAPI starts etcd and the API server on node 1 and waits until it is ready.
 func startAPI(ctx context.Context, first *node, cache string) error {
 	c := first.run.c
@@ -21,7 +27,7 @@ func startAPI(ctx context.Context, first *node, cache string) error {
 	if err != nil {
 		return err
 	}
-	apiserver, err := first.start("kube-apiserver", nil, cache+"/kube", "kube-apiserver",
+	apiserver, err := first.start(apiServer, nil, cache+"/kube", "kube-apiserver",
 		"--etcd-servers=http://127.0.0.1:2379",
 		"--bind-address="+nodeIP(1), "--advertise-address="+nodeIP(1), "--secure-port=6443",
 		"--service-cluster-ip-range="+serviceRange,
@@ -43,7 +49,7 @@ func startAPI(ctx context.Context, first *node, cache string) error {
 	if err != nil {
 		return err
 	}
-	return apiserver.until(ctx, "ready", 60*time.Second, func() error {
+	return apiserver.until(ctx, "ready", apiReadyWithin, func() error {
 		if err := etcd.failed(); err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func (c *cluster) start(ctx context.Context, names []string) error {
 	run := &starter{c: c}
 	err := c.outage("start", names, func(s *state, p *process) error {
 		run.s = s
-		return run.startAgain(p)
+		return run.startAgain(ctx, p)
 	})
 	if err != nil || slices.ContainsFunc(run.s.Processes, func(p process) bool { return p.condition() == "stopped" }) {
 		return err
@@ -94,7 +94,7 @@ func (s *state) componentNames() string {
 // stopProcess kills a process, and notes before that how to start it again.
 func (c *cluster) stopProcess(s *state, p *process) error {
 	if !p.alive() {
-		if p.Stopped != nil {
+		if p.Stopped {
 			return nil
 		}
 		return &componentError{p.Name, p.Log, errEnded}
@@ -103,7 +103,7 @@ func (c *cluster) stopProcess(s *state, p *process) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.Name, err)
 	}
-	p.Stopped = was
+	p.Stopped, p.Invocation = true, was
 	if err := c.saveState(s); err != nil {
 		return err
 	}
@@ -118,27 +118,40 @@ func (c *cluster) stopProcess(s *state, p *process) error {
 	return nil
 }
 
-// startAgain starts a process that was stopped, in the namespaces of its node.
-func (r *starter) startAgain(p *process) error {
+// startAgain starts a process that was stopped, in the namespaces of its node. What needs an API server ends if there is
+// none, so this waits until that is ready.
+func (r *starter) startAgain(ctx context.Context, p *process) error {
 	if p.alive() {
 		return nil
 	}
-	if p.Stopped == nil {
+	was := p.Invocation
+	if was == nil {
 		return &componentError{p.Name, p.Log, errEnded}
 	}
 	beside, ok := r.s.neighbour(*p)
 	if !ok {
 		return fmt.Errorf("%s: nothing runs any more on %s", p.Name, nodeName(p.node()))
 	}
-	return inNamespacesOf(beside.PID, func() error {
-		started, exited, err := startDetached(p.Name, p.Log, p.Stopped.Env, p.Stopped.Args)
+	var again *component
+	err := inNamespacesOf(beside.PID, func() error {
+		started, exited, err := startDetached(p.Name, p.Log, was.Env, was.Args)
 		if err != nil {
 			return err
 		}
 		*p = started
-		r.components = append(r.components, &component{started, exited})
+		p.Invocation = was
+		again = &component{started, exited}
+		r.components = append(r.components, again)
 		return r.c.saveState(r.s)
 	})
+	if err != nil || p.Name != apiServer {
+		return err
+	}
+	api, err := newAPI(r.c)
+	if err != nil {
+		return err
+	}
+	return again.until(ctx, "ready", apiReadyWithin, func() error { return api.ready(ctx) })
 }
 
 // node is the node that a component is part of.

@@ -36,16 +36,16 @@ func TestStopProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &invocation{Args: cmd.Args, Env: cmd.Env}
-	if got := saved.Processes[0].Stopped; !reflect.DeepEqual(got, want) {
+	if got := saved.Processes[0].Invocation; !reflect.DeepEqual(got, want) {
 		t.Errorf("saved %+v, want %+v", got, want)
 	}
 
-	p.Stopped = nil
+	p.Stopped, p.Invocation = false, nil
 	if got := p.condition(); got != "ended" {
 		t.Errorf("ended by itself: %s", got)
 	}
 	run := &starter{c: c, s: s}
-	if err := run.startAgain(p); !errors.Is(err, errEnded) {
+	if err := run.startAgain(t.Context(), p); !errors.Is(err, errEnded) {
 		t.Errorf("start of what was not stopped: %v", err)
 	}
 	if err := c.stopProcess(s, p); !errors.Is(err, errEnded) {

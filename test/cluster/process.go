@@ -17,8 +17,9 @@ type process struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"`
 	Log   string `json:"log"`
-	// Stopped is how to start it again after `cluster stop`.
-	Stopped *invocation `json:"stopped,omitempty"`
+	// Stopped says that `cluster stop` ended it, and Invocation how to start it again.
+	Stopped    bool        `json:"stopped,omitempty"`
+	Invocation *invocation `json:"invocation,omitempty"`
 }
 
 // errEnded is what becomes of a component that nobody has stopped.
@@ -35,7 +36,7 @@ func (p process) condition() string {
 	switch {
 	case p.alive():
 		return "running"
-	case p.Stopped != nil:
+	case p.Stopped:
 		return "stopped"
 	}
 	return "ended"
