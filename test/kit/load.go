@@ -2,15 +2,9 @@ package kit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"os"
-	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -28,85 +22,15 @@ type Load struct {
 	Pause time.Duration
 	// KeepAlive sends all requests of a client over one connection; else each has its own.
 	KeepAlive bool
+	// Life, with KeepAlive, is how long a client keeps a connection before it opens another. Default: for ever.
+	Life time.Duration
+	// Conn, if set, is asked by the only client, which opens no other connection and stops when this one fails. From and
+	// Address are not needed then.
+	Conn *Conn
 	// Retry tries a request that failed once more, on a new connection. Default false: none.
 	Retry bool
 	// Timeout of connect and answer together. Default 30s.
 	Timeout time.Duration
-}
-
-// Kind is how a request ended.
-type Kind string
-
-const (
-	OK      Kind = "ok"
-	Wrong   Kind = "wrong"   // a whole answer, not the right one
-	Refused Kind = "refused" // no connection
-	Reset   Kind = "reset"   // the connection ended before the answer
-	Timeout Kind = "timeout"
-	Other   Kind = "other"
-)
-
-// KindOf tells how a request ended from its error.
-func KindOf(err error) Kind {
-	var wrong *wrongError
-	switch {
-	case err == nil:
-		return OK
-	case errors.As(err, &wrong):
-		return Wrong
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return Refused
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF),
-		errors.Is(err, io.ErrUnexpectedEOF):
-		return Reset
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
-		errors.Is(err, syscall.ETIMEDOUT):
-		return Timeout
-	}
-	return Other
-}
-
-// Tally is what became of every request.
-type Tally struct {
-	Count map[Kind]int
-	// Retried counts the requests whose first try failed, by how; Count tells how the second ended.
-	Retried map[Kind]int
-	// Pods and Peers count the good answers by the pod that gave them and by the address that it was called from.
-	Pods, Peers map[string]int
-	// Slowest is the longest that a good answer took, from the connect on.
-	Slowest time.Duration
-	// Failures are the first few failures, with the time of each.
-	Failures []string
-}
-
-// Failed is the number of requests that were not answered well.
-func (t Tally) Failed() int {
-	n := 0
-	for kind, count := range t.Count {
-		if kind != OK {
-			n += count
-		}
-	}
-	return n
-}
-
-func (t Tally) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d ok, %d failed", t.Count[OK], t.Failed())
-	counts := func(of string, m map[Kind]int) {
-		for _, kind := range slices.Sorted(maps.Keys(m)) {
-			if kind != OK {
-				fmt.Fprintf(&b, ", %d %s%s", m[kind], of, kind)
-			}
-		}
-	}
-	counts("", t.Count)
-	counts("retried after ", t.Retried)
-	fmt.Fprintf(&b, ", slowest %s, by pod %v, by peer %v", t.Slowest.Round(time.Millisecond), t.Pods, t.Peers)
-	for _, failure := range t.Failures {
-		b.WriteString("\n  " + failure)
-	}
-	return b.String()
 }
 
 // Running is a Load at work.
@@ -123,6 +47,9 @@ type Running struct {
 // StartLoad starts the clients. They stop asking at Stop or when ctx ends.
 func StartLoad(ctx context.Context, load Load) *Running {
 	load.Clients = max(1, load.Clients)
+	if load.Conn != nil {
+		load.Clients, load.KeepAlive, load.Life, load.Retry = 1, true, 0, false
+	}
 	if load.Pause == 0 {
 		load.Pause = 10 * time.Millisecond
 	}
@@ -135,9 +62,7 @@ func StartLoad(ctx context.Context, load Load) *Running {
 }
 
 func newRunning(load Load, open func(context.Context) (*Conn, error)) *Running {
-	return &Running{load: load, open: open, tally: Tally{
-		Count: map[Kind]int{}, Retried: map[Kind]int{}, Pods: map[string]int{}, Peers: map[string]int{},
-	}}
+	return &Running{load: load, open: open, tally: Tally{}.clone()}
 }
 
 func (r *Running) start(ctx context.Context) {
@@ -151,11 +76,7 @@ func (r *Running) start(ctx context.Context) {
 func (r *Running) Tally() Tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.tally
-	t.Count, t.Retried = maps.Clone(t.Count), maps.Clone(t.Retried)
-	t.Pods, t.Peers = maps.Clone(t.Pods), maps.Clone(t.Peers)
-	t.Failures = slices.Clone(t.Failures)
-	return t
+	return r.tally.clone()
 }
 
 // Stop lets every client finish its request, and returns the counts.
@@ -166,7 +87,11 @@ func (r *Running) Stop() Tally {
 }
 
 func (r *Running) client(ctx context.Context) {
-	var conn *Conn // kept, with KeepAlive
+	conn := r.load.Conn // kept, with KeepAlive
+	var opened time.Time
+	if conn != nil {
+		r.connected()
+	}
 	defer func() {
 		if conn != nil {
 			conn.Close()
@@ -174,6 +99,13 @@ func (r *Running) client(ctx context.Context) {
 	}()
 	for ctx.Err() == nil {
 		start := time.Now()
+		if conn != nil && r.load.Life > 0 && start.Sub(opened) > r.load.Life {
+			conn.Close()
+			conn = nil
+		}
+		if conn == nil {
+			opened = start
+		}
 		var reply Reply
 		var err, first error
 		reply, conn, err = r.request(conn)
@@ -183,6 +115,9 @@ func (r *Running) client(ctx context.Context) {
 			reply, conn, err = r.request(nil)
 		}
 		r.count(reply, time.Since(start), first, err)
+		if err != nil && r.load.Conn != nil {
+			return
+		}
 		select {
 		case <-time.After(r.load.Pause):
 		case <-ctx.Done():
@@ -201,6 +136,7 @@ func (r *Running) request(conn *Conn) (Reply, *Conn, error) {
 		if conn, err = r.open(ctx); err != nil {
 			return Reply{}, nil, err
 		}
+		r.connected()
 	}
 	reply, err := conn.Ask(time.Until(deadline))
 	if err == nil && !strings.HasPrefix(reply.Pod, r.load.App) {
@@ -214,6 +150,12 @@ func (r *Running) request(conn *Conn) (Reply, *Conn, error) {
 		conn = nil
 	}
 	return reply, conn, err
+}
+
+func (r *Running) connected() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tally.Connections++
 }
 
 func (r *Running) count(reply Reply, took time.Duration, first, err error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -85,6 +86,73 @@ func TestLoadCounts(t *testing.T) {
 				t.Errorf("Failed is %d, want %d", tally.Failed(), failed)
 			}
 		})
+	}
+}
+
+// alive answers every request on a connection.
+func alive(conn net.Conn) { answers(conn, math.MaxInt) }
+
+// answers answers so many requests and then closes the connection.
+func answers(conn net.Conn, n int) {
+	defer conn.Close()
+	for r := bufio.NewReader(conn); n > 0; n-- {
+		if _, err := http.ReadRequest(r); err != nil {
+			return
+		}
+		body := `{"pod":"web-1","client":"10.0.0.9:1234"}`
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+}
+
+// TestKeepAlive asks for a while over connections that are kept.
+func TestKeepAlive(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		life time.Duration
+	}{
+		{"for ever", 0},
+		{"for less than a request", time.Nanosecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r := newRunning(Load{Clients: 1, Pause: time.Millisecond, KeepAlive: true, Life: test.life, Timeout: time.Second},
+				func(context.Context) (*Conn, error) { return pair(t, alive), nil })
+			r.start(ctx)
+			err := Wait(ctx, 10*time.Second, "5 answers", func(context.Context) (bool, string) {
+				return r.Tally().Count[OK] >= 5, r.Tally().String()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tally := r.Stop()
+			if test.life == 0 && tally.Connections != 1 || test.life > 0 && tally.Connections != tally.Count[OK] {
+				t.Errorf("%d connections for %s", tally.Connections, tally)
+			}
+		})
+	}
+}
+
+// TestConn asks on a given connection until it fails, and that failure counts once.
+func TestConn(t *testing.T) {
+	conn := pair(t, func(conn net.Conn) { answers(conn, 3) })
+	r := StartLoad(t.Context(), Load{Conn: conn, Pause: time.Nanosecond, Retry: true})
+	r.done.Wait()
+	if tally := r.Tally(); tally.Count[OK] != 3 || tally.Count[Reset] != 1 || tally.Failed() != 1 || tally.Connections != 1 {
+		t.Errorf("%d connections, %s; want 1, 3 ok and 1 reset", tally.Connections, tally)
+	}
+}
+
+func TestPlus(t *testing.T) {
+	a := Tally{Count: map[Kind]int{OK: 2}, Connections: 1, Slowest: time.Second, Failures: []string{"x"}}
+	b := Tally{Count: map[Kind]int{OK: 1, Reset: 3}, Peers: map[string]int{"10.0.0.9": 1}, Connections: 2, Failures: []string{"y"}}
+	sum := Tally{}.Plus(a).Plus(b)
+	if sum.Count[OK] != 3 || sum.Failed() != 3 || sum.Connections != 3 || sum.Slowest != time.Second || len(sum.Failures) != 2 ||
+		sum.Peers["10.0.0.9"] != 1 {
+		t.Errorf("sum: %s", sum)
+	}
+	if a.Count[OK] != 2 || len(a.Count) != 1 {
+		t.Errorf("Plus changed what it adds to: %s", a)
 	}
 }
 
