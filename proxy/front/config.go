@@ -48,8 +48,8 @@ type Config struct {
 
 // Settings of a Service. The zero value is the defaults.
 type Settings struct {
-	// Target is what connections acquire from now on; those that have acquired another release that one. Default
-	// Config.Target.
+	// Target is what connections acquire from now on; those that have acquired another release that one, and those that
+	// passed an Open acquire this one as well. Default Config.Target.
 	Target Target
 	// WakeTimeout is how long a connection is held, from accept (or the first byte, with WakeOnData) to a connected
 	// backend. Default 2 minutes; any positive time.

@@ -85,6 +85,9 @@ func (c *conn) handle() error {
 		return err
 	}
 	defer target.Release()
+	if isOpen(target) {
+		defer c.s.countLater(c.addr)()
+	}
 	return c.proxy(settings, &c.s.stats.counted)
 }
 

@@ -32,12 +32,14 @@ type Service struct {
 
 	opening sync.Mutex // one change of the listeners at a time: closing one takes a moment
 
-	mu     sync.Mutex
-	ports  map[uint16]*port
-	pools  map[uint16]*backend.Pool // outlive their ports, for the connections that are held
-	conns  map[*conn]struct{}
-	empty  chan struct{} // if somebody waits for conns to be empty, closed when they are
-	closed bool
+	mu    sync.Mutex
+	ports map[uint16]*port
+	pools map[uint16]*backend.Pool // outlive their ports, for the connections that are held
+	conns map[*conn]struct{}
+	// uncounted are those of them that no Target counts yet.
+	uncounted map[*uncounted]struct{}
+	empty     chan struct{} // if somebody waits for conns to be empty, closed when they are
+	closed    bool
 }
 
 // port is an open one.
@@ -57,6 +59,8 @@ func New(config Config) *Service {
 		ports:  make(map[uint16]*port),
 		pools:  make(map[uint16]*backend.Pool),
 		conns:  make(map[*conn]struct{}),
+
+		uncounted: make(map[*uncounted]struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.SetSettings(Settings{})
@@ -71,6 +75,7 @@ func (s *Service) SetSettings(settings Settings) {
 	defer s.mu.Unlock()
 	s.settings.Store(&settings)
 	s.held.SetMax(settings.MaxHeld)
+	s.countAll(settings.Target)
 	for _, pool := range s.pools {
 		pool.SetAffinity(settings.Affinity)
 	}

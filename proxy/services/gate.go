@@ -14,20 +14,12 @@ import (
 func gateFor(keepers []*target.Keeper) front.Target {
 	switch len(keepers) {
 	case 0:
-		return open{}
+		return front.Open{}
 	case 1:
 		return keepers[0]
 	}
 	return all(keepers)
 }
-
-// open lets everybody pass: somebody else sees to it that the target is awake.
-type open struct{}
-
-func (open) Acquire(context.Context, netip.AddrPort) error { return nil }
-func (open) TryAcquire() bool                              { return true }
-func (open) Release()                                      {}
-func (open) Awake() bool                                   { return true }
 
 // all is several targets that sleep and wake together.
 type all []*target.Keeper

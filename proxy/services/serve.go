@@ -87,7 +87,7 @@ func (m *Manager) settings(sp ServicePlan) front.Settings {
 func (m *Manager) newFront(name string) *front.Service {
 	return front.New(front.Config{
 		Name:    m.options.Namespace + "/" + name,
-		Target:  open{},
+		Target:  front.Open{},
 		Budget:  &m.budget,
 		OnError: func(err error) { m.log.Debug("connection", zap.Error(err)) },
 		OnHeld:  func(waited time.Duration, outcome front.Outcome) { m.metrics.held(name, waited, outcome) },
