@@ -20,7 +20,8 @@ const passiveTimeout = 3 * time.Second
 // Target is what a connection needs of the workload behind a Service. All methods may be called at once by many.
 type Target interface {
 	// Acquire counts a connection as use of the target. It returns nil at once, without I/O, while this proxy holds
-	// the claim; otherwise it first wins the claim and wakes the target, which may take until ctx ends.
+	// the claim; otherwise it first wins the claim and wakes the target, which may take until ctx ends. It fails with
+	// ErrRetired if the Service has another Target by now.
 	Acquire(ctx context.Context, client netip.AddrPort) error
 	// TryAcquire is Acquire without waiting: it reports whether the claim is held now, and counts if so.
 	TryAcquire() bool

@@ -71,7 +71,16 @@ func (c *conn) serve() {
 
 // handle returns nil after relaying, or why it did not come to that.
 func (c *conn) handle() error {
-	settings := c.s.settings.Load()
+	for {
+		settings := c.s.settings.Load()
+		err := c.handleWith(settings)
+		if !errors.Is(err, ErrRetired) || c.s.settings.Load() == settings {
+			return err
+		}
+	}
+}
+
+func (c *conn) handleWith(settings *Settings) error {
 	target := settings.Target
 	if c.port.passive.Load() || settings.ignores(c.addr.Addr()) {
 		if !target.Awake() {

@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 )
@@ -24,16 +25,6 @@ type uncounted struct {
 	counts sync.WaitGroup
 }
 
-// countIn counts the connection as use of a target until it ends, waking the target if need be.
-func (u *uncounted) countIn(t Target) {
-	u.counts.Go(func() {
-		if t.Acquire(u.ctx, u.client) == nil {
-			<-u.ctx.Done()
-			t.Release()
-		}
-	})
-}
-
 // countLater has the next Target count a connection that has passed an Open. The function that it returns is to be
 // called when the connection ends.
 func (s *Service) countLater(client netip.AddrPort) (end func()) {
@@ -41,27 +32,43 @@ func (s *Service) countLater(client netip.AddrPort) (end func()) {
 	u := &uncounted{ctx: ctx, client: client}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.settings.Load().Target; isOpen(t) {
-		s.uncounted[u] = struct{}{}
-	} else { // since a moment ago
-		u.countIn(t)
-	}
+	s.count(u)
 	return func() {
+		cancel()
 		s.mu.Lock()
 		delete(s.uncounted, u)
 		s.mu.Unlock()
-		cancel()
 		u.counts.Wait()
 	}
 }
 
-// countAll has a target count all that was not counted so far. The caller holds s.mu.
-func (s *Service) countAll(t Target) {
-	if isOpen(t) {
+// count counts a connection as use of the Service's Target until it ends, waking the Target if need be; or, while that
+// is an Open, notes that this is still to be done. The caller holds s.mu.
+func (s *Service) count(u *uncounted) {
+	settings := s.settings.Load()
+	if isOpen(settings.Target) {
+		s.uncounted[u] = struct{}{}
 		return
 	}
+	delete(s.uncounted, u)
+	u.counts.Go(func() {
+		err := settings.Target.Acquire(u.ctx, u.client)
+		if err == nil {
+			<-u.ctx.Done()
+			settings.Target.Release()
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if errors.Is(err, ErrRetired) && u.ctx.Err() == nil && s.settings.Load() != settings {
+			s.count(u)
+		}
+	})
+}
+
+// countAll counts what was not counted so far. The caller holds s.mu.
+func (s *Service) countAll() {
 	for u := range s.uncounted {
-		u.countIn(t)
+		s.count(u)
 	}
-	clear(s.uncounted)
 }

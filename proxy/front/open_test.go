@@ -51,3 +51,27 @@ func TestOpenEndsUncounted(t *testing.T) {
 		t.Errorf("%d uses, %d acquired, %d wait; want none", uses, acquired, waiting)
 	}
 }
+
+// A target that has retired before it counted a connection leaves that to the next one, whether that is there already or
+// comes after another Open.
+func TestOpenIsCountedAfterARetiredTarget(t *testing.T) {
+	for _, between := range []Settings{{MaxHeld: 1}, {MaxHeld: 1, Target: Open{}}} {
+		w := newWorld(t, true, Settings{Target: Open{}}, nil)
+		w.echo()
+		c := w.dial()
+		wantEcho(t, c)
+		retired, next := newTarget(false), newTarget(true)
+		w.SetSettings(Settings{Target: retired})
+		tcptest.Eventually(t, "the wait", func() bool { _, _, waiting := retired.counts(); return waiting == 1 })
+		if between.Target == nil {
+			between.Target = next
+		}
+		w.SetSettings(between)
+		retired.fail(ErrRetired)
+		tcptest.Eventually(t, "the end of the wait", func() bool { _, _, waiting := retired.counts(); return waiting == 0 })
+		w.SetSettings(Settings{Target: next})
+		tcptest.Eventually(t, "the use", func() bool { uses, _, _ := next.counts(); return uses == 1 })
+		_ = c.Close()
+		tcptest.Eventually(t, "the release", func() bool { uses, _, _ := next.counts(); return uses == 0 })
+	}
+}

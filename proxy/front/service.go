@@ -19,6 +19,9 @@ import (
 // ErrClosed is what a closed Service fails with.
 var ErrClosed = errors.New("service is closed")
 
+// ErrRetired is what a Target fails with that is not its Service's any more: the connection acquires the next one.
+var ErrRetired = errors.New("target is retired")
+
 // Service accepts, holds and relays the connections of one managed Service. Its methods may be called at once by many.
 type Service struct {
 	config   Config
@@ -75,7 +78,7 @@ func (s *Service) SetSettings(settings Settings) {
 	defer s.mu.Unlock()
 	s.settings.Store(&settings)
 	s.held.SetMax(settings.MaxHeld)
-	s.countAll(settings.Target)
+	s.countAll()
 	for _, pool := range s.pools {
 		pool.SetAffinity(settings.Affinity)
 	}

@@ -290,3 +290,24 @@ func TestTargetChangesWhileServing(t *testing.T) {
 		t.Errorf("%d uses of the new target, want 1", uses(next))
 	}
 }
+
+// A connection that read the settings before they changed may meet a target that has retired since.
+func TestRetiredTarget(t *testing.T) {
+	w := newWorld(t, false, Settings{}, nil)
+	w.echo()
+	held := w.dial()
+	w.wantWaiting(1)
+	next := newTarget(true)
+	w.SetSettings(Settings{Target: next})
+	w.target.fail(ErrRetired)
+	wantEcho(t, held)
+	if uses, _, _ := next.counts(); uses != 1 {
+		t.Errorf("%d uses of the next target, want 1", uses)
+	}
+
+	// Without a next one there is nothing to try again.
+	next.sleep()
+	next.fail(ErrRetired)
+	w.wantReset()
+	w.wantEnded(WakeError, 1)
+}

@@ -167,6 +167,7 @@ func (m *Manager) reconcile(ctx context.Context) error {
 	plan := world.Plan()
 	m.keep(plan)
 	m.serve(plan)
+	m.retireKeepers(plan)
 	m.recheck(world)
 	return nil
 }

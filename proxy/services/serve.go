@@ -136,6 +136,11 @@ func (m *Manager) keep(plan Plan) {
 		}
 	}
 	m.announcer.set(notices)
+}
+
+// retireKeepers retires the keepers of targets that are served no more, after serve: a keeper that has ended lets nobody
+// pass, so no Service may lead there. mu is held.
+func (m *Manager) retireKeepers(plan Plan) {
 	for t, k := range m.targets {
 		if _, ok := plan.Targets[t]; !ok {
 			k.Retire()

@@ -5,13 +5,17 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"tpa.dev/tpa/proxy/front"
 )
 
 // gate is what connections pass before they are dialed. It is open while this proxy holds the claim, and counts who is
 // inside. Passing an open gate costs a lock and no I/O.
 type gate struct {
-	mu      sync.Mutex
-	open    bool
+	mu   sync.Mutex
+	open bool
+	// ended says that nobody will open it again.
+	ended   bool
 	opened  chan struct{} // closed when the gate opens; nil while nobody waits
 	active  int
 	waiting int
@@ -51,10 +55,13 @@ func (g *gate) leave() {
 	}
 }
 
-// wait counts one in as soon as the gate is open.
+// wait counts one in as soon as the gate is open. While anybody waits the gate does not end.
 func (g *gate) wait(ctx context.Context, source netip.AddrPort) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.ended {
+		return front.ErrRetired
+	}
 	if !g.open {
 		g.waiting++
 		if g.waiting == 1 {
@@ -88,6 +95,7 @@ func (g *gate) wait(ctx context.Context, source netip.AddrPort) error {
 
 // set opens or closes the gate; mu is held. Those inside stay inside.
 func (g *gate) set(open bool) {
+	open = open && !g.ended
 	g.open = open
 	if open && g.opened != nil {
 		close(g.opened)

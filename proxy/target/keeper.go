@@ -72,7 +72,6 @@ type Keeper struct {
 	ready    int
 	givingUp bool
 	retired  bool
-	ended    bool
 	lastErr  error
 	view     View
 }
@@ -95,7 +94,7 @@ func New(config Config) *Keeper {
 	return k
 }
 
-// Acquire implements front.Target.
+// Acquire implements front.Target. It fails with front.ErrRetired if the Keeper has ended.
 func (k *Keeper) Acquire(ctx context.Context, client netip.AddrPort) error {
 	return k.gate.wait(ctx, client)
 }
@@ -175,7 +174,7 @@ func (k *Keeper) SetUse(use Use) bool {
 		k.use, k.retired, k.denied = use, false, ""
 		k.poke()
 	}
-	return !k.ended
+	return !k.gate.ended
 }
 
 // SetReady tells how many backends are ready. It is to be called after each change of the pods, those of proxies

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/front"
 	"tpa.dev/tpa/proxy/sleep"
 )
 
@@ -69,6 +70,9 @@ func TestRetiredKeeperGivesItsClaimUpAfterTheLastConnection(t *testing.T) {
 		wantReplicas(t, c, 3)
 		if p.SetUse(use) {
 			t.Error("a Keeper that has ended takes up another use")
+		}
+		if err := p.Acquire(t.Context(), source); !errors.Is(err, front.ErrRetired) || p.TryAcquire() {
+			t.Errorf("a Keeper that has ended lets a connection pass or wait: %v", err)
 		}
 	})
 }

@@ -63,8 +63,11 @@ func (k *Keeper) end() bool {
 	state, exists := k.machine.State()
 	_, claims := state.Claims[k.config.Pod]
 	owes := exists && (claims && state.Phase == sleep.Awake || state.Phase == sleep.Sleeping && state.By == k.config.Process)
-	k.ended = k.ended || k.retired && k.gate.active == 0 && k.gate.waiting == 0 && !owes
-	return k.ended
+	if k.retired && k.gate.active == 0 && k.gate.waiting == 0 && !owes {
+		k.gate.ended = true
+		k.swing()
+	}
+	return k.gate.ended
 }
 
 // next asks the machine what to do, and closes the gate if that gives the claim up.
