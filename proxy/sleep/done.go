@@ -21,6 +21,9 @@ func (m *Machine) Done(a Action, r Result, now time.Time) {
 		m.scale, m.stamped = nil, false
 		if r.Outcome == OK {
 			m.scale, m.checked = &r.Scale, now
+			if m.unreadable {
+				m.returned, m.sleepFailures, m.sleepAfter = now, 0, time.Time{}
+			}
 		}
 		m.unreadable = r.Outcome == Refused
 		if m.unreadable {

@@ -130,6 +130,43 @@ func TestSleepThatFails(t *testing.T) {
 	}
 }
 
+// TestWorkloadThatReturns: one that was gone has its own time to be idle when it is made anew, and no more than that.
+func TestWorkloadThatReturns(t *testing.T) {
+	idle := Inputs{IdleTimeout: 10 * time.Second, IdleSince: t0}
+	used := Inputs{IdleTimeout: 10 * time.Second, Active: 1}
+	for name, tc := range map[string]struct {
+		in    Inputs
+		claim Claim
+	}{"unused": {idle, Claim{IdleSince: t0}}, "in use": {used, Claim{}}} {
+		t.Run(name, func(t *testing.T) {
+			m := machine(State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": tc.claim}})
+			back := 600
+			for second := 60; ; second++ {
+				tc.in.Now = at(second)
+				a := m.Next(tc.in)
+				if a.Kind != ReadScale {
+					continue
+				}
+				if second >= back {
+					back = second
+					do(m, a, Result{Scale: Scale{Replicas: 3, ResourceVersion: "7"}}, tc.in.Now)
+					break
+				}
+				do(m, a, Result{Outcome: Refused}, tc.in.Now)
+			}
+			m.Observe(State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {IdleSince: t0}}}, true, "3", at(back))
+			idle.Now = at(back)
+			if a := m.Next(idle); a.Kind != Wait || !a.At.Equal(at(back+10)) {
+				t.Errorf("right after the return: %+v, want a wait for the idle time-out", a)
+			}
+			idle.Now = at(back + 10)
+			if a := m.Next(idle); a.Kind != ReadScale {
+				t.Errorf("when that is over: %+v, want a look at the scale", a)
+			}
+		})
+	}
+}
+
 func TestWakeTo(t *testing.T) {
 	for _, tc := range []struct{ had, configured, want int32 }{{0, 0, 1}, {3, 0, 3}, {3, 5, 5}, {0, 2, 2}} {
 		if got := (State{Replicas: tc.had}).WakeTo(tc.configured); got != tc.want {

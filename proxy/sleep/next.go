@@ -113,6 +113,9 @@ func (m *Machine) considerSleep(in Inputs) Action {
 	if last := m.state.lastUser(); last != "" && last != m.me {
 		at = at.Add(courtesy)
 	}
+	if back := m.returned.Add(in.IdleTimeout); back.After(at) && !m.returned.IsZero() {
+		at = back // it may be another one of the same name
+	}
 	for _, t := range []time.Time{m.state.NotBefore, m.graceTo, m.sleepAfter} {
 		if t.After(at) {
 			at = t
