@@ -65,7 +65,7 @@ func setUpNamespace(t *testing.T, optedIn bool) *fixture {
 		if os.Getenv("KEEP_NAMESPACES") != "" {
 			return
 		}
-		if err := cluster.Delete(ctx, ns); err != nil {
+		if err := cluster.Delete(ctx, ns); client.IgnoreNotFound(err) != nil {
 			t.Errorf("delete namespace %s: %v", f.ns, err)
 		}
 	})

@@ -77,16 +77,6 @@ func TestSharedTarget(t *testing.T) {
 	}
 }
 
-// TestDeleteAsleep deletes the Service of a target that sleeps: nobody could wake it any more.
-func TestDeleteAsleep(t *testing.T) {
-	f := setUp(t)
-	f.start(f.app("web", 3), idle)
-	f.asleep("web")
-	f.must(cluster.Delete(f.ctx, f.service("web")))
-	f.ready("web", 3)
-	f.wait("the namespace's proxy to be gone", f.noProxy)
-}
-
 // TestNamespaceDefault takes the idle time-out from the namespace.
 func TestNamespaceDefault(t *testing.T) {
 	f := setUp(t)
