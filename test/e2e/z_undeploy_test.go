@@ -15,8 +15,11 @@ import (
 	"tpa.dev/tpa/test/kit"
 )
 
-// overlay is what the cluster under test runs, from the repository's root.
-const overlay = "manifests/overlays/local"
+// What the cluster under test runs, from the repository's root.
+const (
+	localOverlay     = "manifests/overlays/local"
+	slowDrainOverlay = "test/e2e/testdata/slowdrain"
+)
 
 // TestUndeploy takes TPA off the cluster and brings it back, with what `make undeploy` and `make deploy` run. It is in
 // the last file, as it leaves every other Service of the cluster alone for a while.
@@ -31,7 +34,7 @@ func TestUndeploy(t *testing.T) {
 	two.asleep("unused")
 	one.asleep("web")
 	t.Cleanup(func() {
-		out, err := script(context.Background(), "manifests/deploy.sh")
+		out, err := script(context.Background(), "manifests/deploy.sh", localOverlay)
 		if err != nil {
 			t.Errorf("deploy: %v\n%s", err, out.Stdout)
 		}
@@ -42,7 +45,7 @@ func TestUndeploy(t *testing.T) {
 	var said kit.Output
 	var failed error
 	start := time.Now()
-	undeploy.Go(func() { said, failed = script(t.Context(), "manifests/undeploy.sh") })
+	undeploy.Go(func() { said, failed = script(t.Context(), "manifests/undeploy.sh", localOverlay) })
 	t.Cleanup(undeploy.Wait) // before the deploy above, should a check end the test
 	loads = append(loads, one.clients(address(asleep.service, 80), 4)...)
 	one.restored("web", asleep.before)
@@ -69,7 +72,7 @@ func TestUndeploy(t *testing.T) {
 	}
 
 	// The annotations are still there: who brings TPA back finds everything as it was.
-	if out, err := script(t.Context(), "manifests/deploy.sh"); err != nil {
+	if out, err := script(t.Context(), "manifests/deploy.sh", localOverlay); err != nil {
 		t.Fatalf("deploy: %v\n%s", err, out.Stdout)
 	}
 	one.active("web")
@@ -85,6 +88,6 @@ func TestUndeploy(t *testing.T) {
 }
 
 // script runs one of the scripts that make runs, from the repository's root.
-func script(ctx context.Context, path string) (kit.Output, error) {
+func script(ctx context.Context, path, overlay string) (kit.Output, error) {
 	return cluster.Nodes[0].Run(ctx, "", "env", "-C", "../..", "KUBECTL=kubectl", "OVERLAY="+overlay, path)
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # e2e.sh runs the end-to-end tests on a two-node cluster of its own, or on the one that runs already.
 #
-# KEEP  not empty: leave the cluster
-# RUN   only the tests that match
+# KEEP             not empty: leave the cluster
+# RUN              only the tests that match
+# UNDEPLOY_ROUNDS  how often to bring TPA onto the cluster and take it off under load
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
