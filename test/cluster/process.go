@@ -3,11 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is one process that up started. A pid alone says nothing after the
@@ -108,6 +111,9 @@ func startDetached(name, log string, env []string, argv []string) (p process, ex
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := keepInherited(); err != nil {
+		return process{}, nil, fmt.Errorf("%s: %w", name, err)
+	}
 	if err := startOurs(cmd); err != nil {
 		return process{}, nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -118,6 +124,16 @@ func startDetached(name, log string, env []string, argv []string) (p process, ex
 		close(ended)
 	}()
 	return process{Name: name, PID: cmd.Process.Pid, Start: start, Log: log}, ended, nil
+}
+
+// keepInherited keeps the files that this program was started with from what it
+// starts: a lock that a shell took for the time of a command, for one, would be held
+// for as long as the cluster runs.
+func keepInherited() error {
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close_range: %w", err)
+	}
+	return nil
 }
 
 // componentError is the failure of one component, which shows the end of its log.

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseStat(t *testing.T) {
@@ -48,6 +53,36 @@ func TestProcessIdentity(t *testing.T) {
 	_ = cmd.Wait()
 	if p.alive() {
 		t.Error("an ended process is alive")
+	}
+}
+
+// What runs on holds no file that this program was started with.
+func TestKeepInherited(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	fd, err := unix.Dup(int(w.Fd())) // as inherited: not closed on exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keepInherited(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	_ = w.Close()
+	_ = unix.Close(fd)
+	_ = r.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the pipe is still open in what was started: %v", err)
 	}
 }
 
