@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 )
 
 // A process that is stopped is remembered as it was started, and told from one that ended by itself.
@@ -17,6 +18,13 @@ func TestStopProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _ = cmd.Wait() }() // else it would stay as a zombie of this test
+	// A program has no command for a moment after Start: the kernel lets go of the old one before it shows the new one.
+	if err := poll(t.Context(), 10*time.Second, func() (error, error) {
+		_, err := invocationOf(cmd.Process.Pid)
+		return err, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	start, _ := processStart(cmd.Process.Pid)
 	s := &state{Processes: []process{{Name: "sleeper", PID: cmd.Process.Pid, Start: start}}}
 	p := &s.Processes[0]
