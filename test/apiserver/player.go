@@ -14,12 +14,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
+	applycoordinationv1 "k8s.io/client-go/applyconfigurations/coordination/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"tpa.dev/tpa/proxy/contract"
@@ -31,36 +27,6 @@ const FailKey = "test.tpa.dev/proxies-fail"
 // player plays who acts on objects in a cluster: the Deployment controller, the kubelet, whose pods are ready at once,
 // the garbage collector, and TPA's proxies, which say what they listen on and leave targets alone.
 type player struct{ client client.Client }
-
-// Play plays in all namespaces until the returned function is called, which waits for the end.
-func (s *Server) Play(ctx context.Context) (stop func() error, err error) {
-	mgr, err := ctrl.NewManager(s.Config, ctrl.Options{
-		Metrics: metricsserver.Options{BindAddress: "0"},
-		Cache:   cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("set up the player: %w", err)
-	}
-	in := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-		name := o.GetNamespace()
-		if name == "" {
-			name = o.GetName()
-		}
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: name}}}
-	})
-	err = ctrl.NewControllerManagedBy(mgr).Named("player").
-		Watches(&corev1.Namespace{}, in).Watches(&corev1.Service{}, in).Watches(&appsv1.Deployment{}, in).
-		Watches(&corev1.Pod{}, in).Watches(&coordinationv1.Lease{}, in).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
-		Complete(&player{mgr.GetClient()})
-	if err != nil {
-		return nil, fmt.Errorf("set up the player: %w", err)
-	}
-	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(running) }()
-	return func() error { cancel(); return <-done }, nil
-}
 
 // Reconcile plays in one namespace.
 func (p *player) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
@@ -87,17 +53,21 @@ func (p *player) Reconcile(ctx context.Context, request reconcile.Request) (reco
 	var errs []error
 	for i := range deployments.Items {
 		d := &deployments.Items[i]
-		errs = append(errs, p.roll(ctx, d, owned[d.UID], fail && d.Name == contract.ProxyName))
+		errs = append(errs, unlessBehind(p.roll(ctx, d, owned[d.UID], fail && d.Name == contract.ProxyName)))
 		delete(owned, d.UID)
 	}
 	for _, left := range owned {
-		errs = append(errs, p.end(ctx, left))
+		errs = append(errs, unlessBehind(p.end(ctx, left)))
 	}
-	err := errors.Join(errs...)
+	return reconcile.Result{}, errors.Join(errs...)
+}
+
+// unlessBehind drops what comes of a watch that is behind: the event that it has yet to bring wakes the player again.
+func unlessBehind(err error) error {
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		return reconcile.Result{RequeueAfter: 1}, nil // the watch was behind
+		return nil
 	}
-	return reconcile.Result{}, err
+	return err
 }
 
 // roll gives a Deployment its pods, new ones first, and says how it stands.
@@ -133,7 +103,7 @@ func (p *player) roll(ctx context.Context, d *appsv1.Deployment, has []*corev1.P
 				return err
 			}
 		}
-		if err := p.setReady(ctx, pod, !fail); err != nil {
+		if err := SetReady(ctx, p.client, pod, !fail); err != nil {
 			return err
 		}
 		if !fail {
@@ -155,12 +125,12 @@ func (p *player) roll(ctx context.Context, d *appsv1.Deployment, has []*corev1.P
 // listen has a proxy acknowledge all ports that are allocated in its namespace.
 func (p *player) listen(ctx context.Context, pod *corev1.Pod) error {
 	var services corev1.ServiceList
-	err := p.client.List(ctx, &services, client.InNamespace(pod.Namespace), client.MatchingLabels{contract.ManagedLabel: contract.ManagedTrue})
-	if err != nil {
+	if err := p.client.List(ctx, &services, client.InNamespace(pod.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return err
 	}
 	listening := contract.Listening{}
-	for _, svc := range services.Items {
+	for i := range services.Items {
+		svc := &services.Items[i]
 		ports, err := contract.ParsePorts(svc.Annotations[contract.PortsKey])
 		if err != nil {
 			return err
@@ -169,35 +139,30 @@ func (p *player) listen(ctx context.Context, pod *corev1.Pod) error {
 			listening[svc.UID] = append(listening[svc.UID], slot)
 		}
 	}
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: contract.PodLease(pod.Name)}}
-	err = p.client.Get(ctx, client.ObjectKeyFromObject(lease), lease)
-	if client.IgnoreNotFound(err) != nil {
+	var lease coordinationv1.Lease
+	name := contract.PodLease(pod.Name)
+	err := p.client.Get(ctx, client.ObjectKey{Namespace: pod.Namespace, Name: name}, &lease)
+	if err == nil && lease.Annotations[contract.ListeningKey] == listening.String() || client.IgnoreNotFound(err) != nil {
 		return err
 	}
-	if lease.Annotations[contract.ListeningKey] == listening.String() {
-		return nil
-	}
-	lease.Labels = map[string]string{contract.LeaseLabel: contract.LeaseProxy}
-	lease.Annotations = map[string]string{contract.ListeningKey: listening.String()}
-	if apierrors.IsNotFound(err) {
-		return p.client.Create(ctx, lease)
-	}
-	return p.client.Update(ctx, lease)
+	return p.client.Apply(ctx, applycoordinationv1.Lease(name, pod.Namespace).
+		WithLabels(map[string]string{contract.LeaseLabel: contract.LeaseProxy}).
+		WithAnnotations(map[string]string{contract.ListeningKey: listening.String()}), client.FieldOwner("proxy"), client.ForceOwnership)
 }
 
-// setReady makes a pod ready, or not.
-func (p *player) setReady(ctx context.Context, pod *corev1.Pod, ready bool) error {
+// SetReady makes a pod ready, or not, as a kubelet says it.
+func SetReady(ctx context.Context, c client.Client, pod *corev1.Pod, ready bool) error {
 	status := corev1.ConditionFalse
 	if ready {
 		status = corev1.ConditionTrue
 	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == status {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady && condition.Status == status {
 			return nil
 		}
 	}
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: metav1.Now()}}
-	return p.client.Status().Update(ctx, pod)
+	return c.Status().Update(ctx, pod)
 }
 
 // end deletes pods, and what they said they listen on.

@@ -37,7 +37,7 @@ func newTheatre(t *testing.T) *theatre {
 	self, err := server.As(apiserver.Self, "system:serviceaccounts", "system:serviceaccounts:"+apiserver.Namespace)
 	must(t, err)
 	self.QPS, self.WarningHandler = -1, rest.NoWarnings{}
-	stop, err := server.Play(t.Context())
+	stop, err := server.Play(t.Context(), apiserver.PlayOptions{})
 	must(t, err)
 	t.Cleanup(func() { must(t, stop()) })
 	seen, err := cache.New(server.Config, cache.Options{})

@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"tpa.dev/tpa/test/apiserver"
+	"tpa.dev/tpa/webhook/controller/proxyobjects"
 )
 
 // bench is what runs while it is measured.
@@ -23,15 +24,17 @@ type bench struct {
 	ca     []byte
 	audit  *audit
 	server *apiserver.Server
-	driver *driver
+	phases *phases
 	tpa    *process
 	yes    *process
+
+	stopPlayer func() error
 }
 
 // measure runs all of it. The report is complete, or there is an error.
 func measure(ctx context.Context, o options, say func(string)) (_ *report, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	ctrl.SetLogger(logr.Discard()) // the driver's; the webhook logs to a file
+	ctrl.SetLogger(logr.Discard()) // the player's; the webhook logs to a file
 	b := &bench{options: o, say: say}
 	defer func() {
 		if err != nil && b.tpa != nil {
@@ -104,7 +107,9 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 	if err := b.server.CallAdmission(ctx, b.tpa.url(), b.ca); err != nil {
 		return err
 	}
-	if b.driver, err = startDriver(ctx, b.server.Config); err != nil {
+	b.phases = newPhases()
+	b.stopPlayer, err = b.server.Play(ctx, apiserver.PlayOptions{Labels: proxyobjects.Labels(), Services: b.phases})
+	if err != nil {
 		return err
 	}
 	b.say(fmt.Sprintf("create %d apps in %d namespaces", b.services, b.namespaces))
@@ -123,6 +128,9 @@ func (b *bench) startWebhook(ctx context.Context) error {
 
 func (b *bench) tearDown() error {
 	var errs []error
+	if b.stopPlayer != nil {
+		errs = append(errs, b.stopPlayer())
+	}
 	for _, p := range []*process{b.tpa, b.yes} {
 		if p != nil {
 			errs = append(errs, p.end(os.Kill))

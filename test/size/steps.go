@@ -17,12 +17,12 @@ func (b *bench) optIn(ctx context.Context, r *report) error {
 	if err := label(ctx, b.server.Admin, b.options, `"enabled"`); err != nil {
 		return err
 	}
-	err = b.driver.phases.wait(ctx, "half of them to be Active", func(_, active int) bool { return active >= b.services/2 })
+	err = b.phases.wait(ctx, "half of them to be Active", func(_, active int) bool { return active >= b.services/2 })
 	if err != nil {
 		return err
 	}
 	r.OptIn.Half = time.Since(c.began).Seconds()
-	err = b.driver.phases.wait(ctx, "all of them to be Active", func(_, active int) bool { return active == b.services })
+	err = b.phases.wait(ctx, "all of them to be Active", func(_, active int) bool { return active == b.services })
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (b *bench) optOut(ctx context.Context, r *report) error {
 	if err := label(ctx, b.server.Admin, b.options, "null"); err != nil {
 		return err
 	}
-	err = b.driver.phases.wait(ctx, "none of them to be managed", func(managed, _ int) bool { return managed == 0 })
+	err = b.phases.wait(ctx, "none of them to be managed", func(managed, _ int) bool { return managed == 0 })
 	if err != nil {
 		return err
 	}

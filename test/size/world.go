@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/test/apiserver"
 	"tpa.dev/tpa/webhook/controller/proxyobjects"
 )
 
@@ -58,7 +59,7 @@ func createApp(ctx context.Context, c client.Client, namespace, name string) err
 			return err
 		}
 	}
-	if err := makeReady(ctx, c, pod); err != nil {
+	if err := apiserver.SetReady(ctx, c, pod, true); err != nil {
 		return err
 	}
 	return c.Apply(ctx, service(namespace, name, "1"), client.FieldOwner(manager))
