@@ -22,7 +22,7 @@ func (m *Machine) Done(a Action, r Result, now time.Time) {
 		if r.Outcome == OK {
 			m.scale, m.checked = &r.Scale, now
 			if m.unreadable {
-				m.returned, m.sleepFailures, m.sleepAfter = now, 0, time.Time{}
+				m.cameBack(now)
 			}
 		}
 		m.unreadable = r.Outcome == Refused
@@ -60,6 +60,12 @@ func (m *Machine) wrote(a Action, r Result, now time.Time) {
 func (m *Machine) gaveUp(now time.Time) {
 	m.fenced = true
 	m.sleepAfter = now.Add(backoff(&m.sleepFailures, time.Second, maxSleepBackoff))
+}
+
+// cameBack notes that a workload is there whose scale could not be read: it may be another one of the same name.
+func (m *Machine) cameBack(now time.Time) {
+	m.unreadable = false
+	m.returned, m.sleepFailures, m.sleepAfter = now, 0, time.Time{}
 }
 
 // backoff doubles from first to most with the number of failures, which it counts.

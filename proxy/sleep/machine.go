@@ -43,8 +43,10 @@ type Machine struct {
 	sent bool
 	// unreadable says that the API server refused to show the scale: there is none, or no right to it.
 	unreadable bool
-	// returned is when the scale could be read again after that: of a workload that was made anew, for one.
+	// returned is when the workload was there again after that: one that was made anew, for one.
 	returned time.Time
+	// ready is the last Inputs.Ready.
+	ready int
 	// stamped says that scale was read before this process last wrote the present Sleeping to the Lease. Only then may
 	// 0 be written with its resourceVersion: had the scale been read later, the Sleeping might have been ended by others
 	// before, and the resourceVersion be that of a target that is in use.

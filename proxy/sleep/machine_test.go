@@ -167,6 +167,32 @@ func TestWorkloadThatReturns(t *testing.T) {
 	}
 }
 
+// TestPodsReturn: pods that are ready again say that the workload is back, however long the next try to read its scale
+// would be away by then.
+func TestPodsReturn(t *testing.T) {
+	m := machine(State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {IdleSince: t0}}})
+	in := Inputs{IdleTimeout: 10 * time.Second, IdleSince: t0, Ready: 2} // of which the watch has not heard yet
+	for second := 10; second < 100; second++ {
+		in.Now = at(second)
+		if a := m.Next(in); a.Kind == ReadScale {
+			do(m, a, Result{Outcome: Refused}, in.Now)
+		}
+		in.Ready = 0
+	}
+	in.Now, in.Ready = at(100), 1
+	if a := m.Next(in); a.Kind != Wait || !a.At.Equal(at(110)) {
+		t.Errorf("when a pod is ready: %+v, want a wait for the idle time-out", a)
+	}
+	in.Now, in.Ready = at(105), 2
+	if a := m.Next(in); a.Kind != Wait || !a.At.Equal(at(110)) {
+		t.Errorf("when another pod is ready: %+v, want no longer wait", a)
+	}
+	in.Now = at(110)
+	if a := m.Next(in); a.Kind != ReadScale {
+		t.Errorf("when that is over: %+v, want a look at the scale", a)
+	}
+}
+
 func TestWakeTo(t *testing.T) {
 	for _, tc := range []struct{ had, configured, want int32 }{{0, 0, 1}, {3, 0, 3}, {3, 5, 5}, {0, 2, 2}} {
 		if got := (State{Replicas: tc.had}).WakeTo(tc.configured); got != tc.want {

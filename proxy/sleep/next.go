@@ -15,6 +15,10 @@ func (m *Machine) Next(in Inputs) Action {
 	if in.Lost.After(m.lostAt) {
 		m.lostAt, m.lost, m.graceTo = in.Lost, true, in.Now.Add(Grace)
 	}
+	if m.unreadable && m.ready == 0 && in.Ready > 0 {
+		m.cameBack(in.Now) // it has pods, so there is no need to try whether it can be read
+	}
+	m.ready = in.Ready
 	if in.Now.Before(m.retryAt) {
 		return Action{Kind: Wait, At: m.retryAt}
 	}
