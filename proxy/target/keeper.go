@@ -68,6 +68,7 @@ type Keeper struct {
 	observed bool
 	use      Use
 	denied   string               // what Allow said
+	lifted   bool                 // what it said before does not count any more
 	alive    map[string]time.Time // holders that the API server knows, whatever Gone says, until a time
 	ready    int
 	givingUp bool
@@ -171,6 +172,7 @@ func (k *Keeper) SetUse(use Use) bool {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
 	if k.use != use || k.retired || k.denied != "" {
+		k.lifted = k.lifted || k.denied != ""
 		k.use, k.retired, k.denied = use, false, ""
 		k.poke()
 	}

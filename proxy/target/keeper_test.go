@@ -30,8 +30,8 @@ type proxy struct {
 	ended chan struct{}
 }
 
-// proxy starts the Keeper of a pod, with three backends ready.
-func (c *cluster) proxy(pod string, changes ...func(*Config)) *proxy {
+// keeper makes the Keeper of a pod, with three backends ready.
+func (c *cluster) keeper(pod string, changes ...func(*Config)) *Keeper {
 	c.t.Helper()
 	config := Config{
 		Namespace: namespace, Target: web, Pod: pod, Process: pod + "/1", Store: c.store, Log: zaptest.NewLogger(c.t),
@@ -47,6 +47,13 @@ func (c *cluster) proxy(pod string, changes ...func(*Config)) *proxy {
 	c.mu.Lock()
 	c.watchers[k] = true
 	c.mu.Unlock()
+	return k
+}
+
+// proxy starts it.
+func (c *cluster) proxy(pod string, changes ...func(*Config)) *proxy {
+	c.t.Helper()
+	k := c.keeper(pod, changes...)
 	ctx, stop := context.WithCancel(context.Background())
 	p := &proxy{Keeper: k, t: c.t, stop: stop, ended: make(chan struct{})}
 	go func() { defer close(p.ended); k.Run(ctx) }()
@@ -310,5 +317,33 @@ func TestBlockedAndDeniedTargetsStayAwake(t *testing.T) {
 		p.SetUse(use)
 		after(time.Second)
 		wantReplicas(t, c, 0, 0)
+	})
+}
+
+// What is looked at anew right after Allow has denied, as its Manager does, is no permission: it is asked again.
+func TestDenialThatIsLiftedAtOnceIsAskedAgain(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, c *cluster) {
+		asked := 0
+		k := c.keeper("a", func(config *Config) {
+			config.Allow = func(string) string { asked++; return "Service x selects no pod of it" }
+		})
+		for asked < 3 {
+			action, was := k.next(false)
+			if action.Kind == sleep.Wait {
+				if len(k.kick) > 0 {
+					<-k.kick
+				} else {
+					after(time.Until(action.At))
+				}
+				continue
+			}
+			k.do(t.Context(), action, was)
+			if action.Kind == sleep.ReadScale {
+				k.SetUse(use)
+			}
+			if wantReplicas(t, c, 3); t.Failed() {
+				return
+			}
+		}
 	})
 }

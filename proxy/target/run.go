@@ -77,7 +77,12 @@ func (k *Keeper) next(leaving bool) (sleep.Action, record) {
 	in := sleep.Inputs{
 		Now: now(), Active: k.gate.active, IdleSince: k.gate.idleSince.UTC().Truncate(time.Millisecond),
 		Waiting: k.gate.waiting > 0, Ready: k.ready, IdleTimeout: k.use.IdleTimeout, WakeReplicas: k.use.WakeReplicas,
-		Blocked: k.use.Blocked != "" || k.denied != "" || k.retired, Leaving: leaving || k.retired,
+		Blocked: k.use.Blocked != "" || k.denied != "" || k.lifted || k.retired, Leaving: leaving || k.retired,
+	}
+	if k.lifted {
+		// The scale that Allow denied is forgotten once, and so read anew: which asks Allow again.
+		k.lifted = false
+		k.poke()
 	}
 	if k.config.Lost != nil {
 		in.Lost = k.config.Lost()
