@@ -85,6 +85,9 @@ func (h *Handler) look(ctx context.Context, req admission.Request, in rewrite.Re
 	if denial := h.rivals(ctx, in.New, targets); denial != nil {
 		return nil, denial
 	}
+	if in.FromTPA {
+		return nil, nil // nobody reads its warnings
+	}
 	return h.missing(ctx, req.Namespace, targets), nil
 }
 
