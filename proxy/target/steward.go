@@ -73,7 +73,11 @@ func (s *Steward) Hold(ctx context.Context, namespace string, t contract.Target)
 	}
 	byHand := sc.Replicas == 0 && was.state.Phase != sleep.Sleeping && !was.state.Owed
 	if !was.exists() || byHand {
-		return HoldState{Found: true, Asleep: sc.Replicas == 0}, nil
+		again, err := s.store.read(ctx, namespace, t)
+		if err == nil && again.version != was.version { // the 0 may be that of a sleep which began in between
+			err = fmt.Errorf("hold %s in %s: %w", t, namespace, ErrBusy)
+		}
+		return HoldState{Found: true, Asleep: sc.Replicas == 0}, err
 	}
 	h := s.holding(namespace, t)
 	h.mu.Lock()

@@ -94,6 +94,35 @@ func TestHoldOfATargetThatHasJustBeenWokenIsBusyForAMoment(t *testing.T) {
 	})
 }
 
+// A target that falls asleep between the two looks, at its Lease and at its scale, has 0 replicas by nobody's decision.
+func TestHoldOfATargetThatFallsAsleepMeanwhileWakesIt(t *testing.T) {
+	for name, before := range map[string]func(*cluster){
+		"awake":    func(c *cluster) { c.edit(func(*sleep.State) {}) },
+		"no Lease": func(*cluster) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 3, func(t *testing.T, c *cluster) {
+				before(c)
+				c.intercept(func(_ context.Context, call string) error {
+					if call == "get scale" {
+						c.intercept(nil)
+						c.asleep()
+					}
+					return nil
+				})
+				s := c.steward()
+				if got, err := s.Hold(t.Context(), namespace, web); !errors.Is(err, ErrBusy) {
+					t.Errorf("%+v, %v, want %v", got, err, ErrBusy)
+				}
+				if got, err := c.hold(s); err != nil || got != (HoldState{Found: true}) {
+					t.Errorf("%+v, %v, want found and awake", got, err)
+				}
+				wantReplicas(t, c, 3, 0, 3)
+			})
+		})
+	}
+}
+
 func TestHoldLeavesAloneWhatOthersDecided(t *testing.T) {
 	t.Run("no Lease", func(t *testing.T) {
 		bubble(t, 3, func(t *testing.T, c *cluster) {
