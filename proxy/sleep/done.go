@@ -20,7 +20,9 @@ func (m *Machine) Done(a Action, r Result, now time.Time) {
 	case ReadScale:
 		m.scale, m.stamped = nil, false
 		if r.Outcome == OK {
-			m.scale, m.checked = &r.Scale, now
+			if !m.crossed {
+				m.scale, m.checked = &r.Scale, now
+			}
 			if m.unreadable {
 				m.cameBack(now)
 			}

@@ -39,6 +39,8 @@ type Machine struct {
 
 	// scale is the scale as read for the step under way; nil if it must be read first.
 	scale *Scale
+	// crossed says that the phase has changed since the scale was asked for: what the answer says may be from before that.
+	crossed bool
 	// sent says that a write of 0 for the present Sleeping may be on its way.
 	sent bool
 	// unreadable says that the API server refused to show the scale: there is none, or no right to it.
@@ -89,6 +91,7 @@ func (m *Machine) Observe(state State, exists bool, version string, now time.Tim
 		m.stamped = false
 	}
 	if state.Phase != m.state.Phase {
+		m.crossed = true
 		m.ensure = state.Phase == Awake
 		if state.Phase != Sleeping || state.By != m.by {
 			m.scale = nil

@@ -193,6 +193,32 @@ func TestPodsReturn(t *testing.T) {
 	}
 }
 
+// TestScaleFromAnotherPhase: an answer that was on its way while others put the target to sleep is from before that, and
+// no sign that somebody has scaled it up since.
+func TestScaleFromAnotherPhase(t *testing.T) {
+	m := machine(State{Phase: Awake, Since: t0})
+	in := Inputs{Now: at(100), IdleTimeout: time.Minute, Ready: 1}
+	a := m.Next(in)
+	if a.Kind != ReadScale {
+		t.Fatalf("%+v, want a look at the scale", a)
+	}
+	asleep := State{Phase: Sleeping, Since: at(100), By: "other/1", Replicas: 3, Owed: true}
+	m.Observe(asleep, true, "3", at(100))
+	asleep.Phase = Asleep
+	m.Observe(asleep, true, "4", at(100))
+	m.Done(a, Result{Scale: Scale{Replicas: 3, ResourceVersion: "7"}}, at(100))
+	for second := 100; second < 110; second++ {
+		in.Now = at(second) // its pods are still about to go
+		switch a := m.Next(in); a.Kind {
+		case ReadScale:
+			m.Done(a, Result{Scale: Scale{Replicas: 0, ResourceVersion: "8"}}, in.Now)
+		case Wait:
+		default:
+			t.Fatalf("%+v, want none", a)
+		}
+	}
+}
+
 func TestWakeTo(t *testing.T) {
 	for _, tc := range []struct{ had, configured, want int32 }{{0, 0, 1}, {3, 0, 3}, {3, 5, 5}, {0, 2, 2}} {
 		if got := (State{Replicas: tc.had}).WakeTo(tc.configured); got != tc.want {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// world is an API server with one Lease and one scale, and the processes around them. Requests travel: they may arrive
-// late, after their sender has given up on them or has died, or never.
+// world is an API server with one Lease and one scale, and the processes around them. Requests and answers travel: they may
+// arrive late, after their sender has given up on them or has died, or never.
 type world struct {
 	t     *testing.T
 	rng   *rand.Rand
@@ -22,6 +22,7 @@ type world struct {
 	scale   int32
 	scaleRV int
 	hand    bool // a person has changed the scale: whatever 0 follows is theirs
+	ours    bool // the scale is 0, and TPA was the last who wrote it
 
 	procs   []*proc
 	flights []*flight
@@ -43,13 +44,15 @@ type proc struct {
 	idle    time.Time
 	busy    *flight // the request it waits for
 	paused  bool
+	stalled bool // its requests and answers do not move; its watch does
 }
 
-// flight is a request on its way.
+// flight is a request on its way, or the answer to one.
 type flight struct {
 	from    *proc
 	action  Action
 	leaseRV int
+	answer  *Result
 }
 
 func (w *world) log(format string, args ...any) {
@@ -72,7 +75,7 @@ func (w *world) fail(format string, args ...any) {
 func (w *world) start(p *proc) {
 	w.nonce++
 	p.machine = New(p.pod, fmt.Sprintf("%s/%d", p.pod, w.nonce))
-	p.open, p.active, p.waiting, p.busy, p.paused = false, 0, 0, nil, false
+	p.open, p.active, p.waiting, p.busy, p.paused, p.stalled = false, 0, 0, nil, false, false
 	p.idle, p.seenRV, p.alive = p.clock(w), 0, true
 }
 
@@ -98,6 +101,9 @@ func (w *world) inputs(p *proc) Inputs {
 		IdleTimeout: 20 * time.Second,
 	}
 	if state, ok := p.machine.State(); ok {
+		if state.Phase == Asleep && w.rng.IntN(4) == 0 {
+			in.Ready = 2 // pods linger
+		}
 		for holder := range state.Claims {
 			if !w.alive(holder) {
 				in.Gone = append(in.Gone, holder)
@@ -130,16 +136,22 @@ func (w *world) step(p *proc) {
 	w.flights = append(w.flights, p.busy)
 }
 
-// arrive carries a request out and answers it, unless the sender has given up on it.
-func (w *world) arrive(f *flight, answered bool) {
-	r := w.apply(f)
-	if f.from.busy != f {
-		return
+// arrive carries a request out, or brings its answer, unless the sender has given up on it.
+func (w *world) arrive(f *flight, answered, atOnce bool) {
+	if f.answer == nil {
+		r := w.apply(f)
+		if !answered {
+			r = Result{Outcome: Unknown}
+		}
+		f.answer = &r
+		if !atOnce {
+			w.flights = append(w.flights, f)
+			return
+		}
 	}
-	if !answered {
-		r = Result{Outcome: Unknown}
+	if f.from.busy == f {
+		w.answer(f, *f.answer)
 	}
-	w.answer(f, r)
 }
 
 func (w *world) answer(f *flight, r Result) {
@@ -165,6 +177,9 @@ func (w *world) apply(f *flight) Result {
 		}
 		w.lease, w.leaseRV = a.State, w.leaseRV+1
 		w.log("%v %s: lease %s", w.now.Sub(time.Unix(1e9, 0)), f.from.machine.by, w.lease)
+		if w.ours && !w.lease.Owed {
+			w.fail("TPA has written 0 and owes nothing any more")
+		}
 		return Result{}
 	case ReadScale:
 		return Result{Scale: Scale{w.scale, fmt.Sprint(w.scaleRV)}}
@@ -184,6 +199,7 @@ func (w *world) apply(f *flight) Result {
 			w.wakes++
 		}
 		w.setScale(a.Replicas)
+		w.ours = a.Replicas == 0
 		return Result{Scale: Scale{w.scale, fmt.Sprint(w.scaleRV)}}
 	case Verify:
 		var missing []string
@@ -225,8 +241,11 @@ func (w *world) disturb() {
 		if len(w.flights) > 0 {
 			i := w.rng.IntN(len(w.flights))
 			f := w.flights[i]
+			if f.from.stalled {
+				return
+			}
 			w.flights = append(w.flights[:i], w.flights[i+1:]...)
-			w.arrive(f, w.rng.IntN(20) > 0)
+			w.arrive(f, w.rng.IntN(20) > 0, w.rng.IntN(3) > 0)
 		}
 	case k < 63: // the sender gives up; the request may still arrive
 		if p.busy != nil {
@@ -255,7 +274,11 @@ func (w *world) disturb() {
 			}
 		}
 	case k < 85:
-		p.paused = !p.paused
+		if w.rng.IntN(2) == 0 {
+			p.paused = !p.paused
+		} else {
+			p.stalled = !p.stalled
+		}
 	case k < 86: // a container restarts in its pod, or the pod goes and another comes
 		switch w.rng.IntN(3) {
 		case 0:
@@ -274,7 +297,7 @@ func (w *world) disturb() {
 		w.scaleRV++
 	case k < 88:
 		if w.rng.IntN(5) == 0 {
-			w.hand = true
+			w.hand, w.ours = true, false
 			w.setScale(int32(w.rng.IntN(3)))
 			w.log("by hand: scale %d", w.scale)
 		}
@@ -286,7 +309,7 @@ func (w *world) disturb() {
 // calm runs the world without faults until nothing changes for long, so that what must come comes.
 func (w *world) calm(d time.Duration) {
 	for _, p := range w.procs {
-		p.paused = false
+		p.paused, p.stalled = false, false
 		if !p.alive {
 			w.nonce++
 			p.pod = fmt.Sprintf("pod%d", w.nonce)
@@ -301,7 +324,7 @@ func (w *world) calm(d time.Duration) {
 		flights := w.flights
 		w.flights = nil
 		for _, f := range flights {
-			w.arrive(f, true)
+			w.arrive(f, true, true)
 		}
 	}
 }

@@ -26,8 +26,11 @@ func (m *Machine) Next(in Inputs) Action {
 		return Action{Kind: ReadLease}
 	}
 	a := m.next(in)
-	if a.Kind == Swap {
+	switch a.Kind {
+	case Swap:
 		a.State.Seq = m.state.Seq + 1
+	case ReadScale:
+		m.crossed = false
 	}
 	return a
 }
