@@ -20,4 +20,4 @@ if [[ -n $again ]]; then # its pods still run the images of last time
   bin/cluster kubectl -n tpa-system rollout status deployment/tpa-webhook --timeout=3m
 fi
 # A test expects to be in its folder; a subshell, because the trap is in this one.
-(cd test/e2e && ../../bin/cluster exec node1 -- ../../bin/e2e.test -test.timeout 30m -test.v -test.run "${RUN:-.}")
+(cd test/e2e && ../../bin/cluster exec node1 -- ../../bin/e2e.test -test.timeout 45m -test.v -test.run "${RUN:-.}")
