@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 var client = netip.MustParseAddrPort("192.0.2.1:1234")

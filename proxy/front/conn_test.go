@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"tpa.dev/tpa/proxy/hold"
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 func TestAwakeIsNeverHeld(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"testing"
 
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 // TestFamilies: clients and pods of either IP family meet, awake or held.

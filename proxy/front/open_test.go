@@ -3,7 +3,7 @@ package front
 import (
 	"testing"
 
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 // Connections that nobody counted are counted by the next target, and wake it: it must not sleep under them.

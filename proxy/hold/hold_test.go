@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

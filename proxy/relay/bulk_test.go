@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 // 64 MiB each way at once, compared by checksum.
@@ -52,8 +52,9 @@ func TestBulkBothWays(t *testing.T) {
 }
 
 func TestManyConnectionsLeaveNothing(t *testing.T) {
+	loops := tcptest.Loops(t, 1)
 	once := func(i int) {
-		p := start(t)
+		p := startOn(t, loops)
 		tcptest.Write(t, p.client, "x")
 		tcptest.WantRead(t, p.backend, "x")
 		if i%2 == 0 {

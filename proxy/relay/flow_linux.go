@@ -1,211 +1,219 @@
+//go:build !portable
+
 package relay
 
 import (
-	"cmp"
 	"errors"
-	"net"
 	"os"
-	"syscall"
-	"time"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"tpa.dev/tpa/proxy/tcp"
 )
 
-// stallCheck is how often a direction that waits for a slow reader looks whether its source still exists. Nothing
-// else would tell: a reset of the source wakes only those who read from it.
-const stallCheck = 15 * time.Second
+const (
+	// slice is how much of a sustained flow is moved before others have their turn.
+	slice = 1 << 20
+	// sustained is how much one read, or one turn of a sustained flow, must bring for the flow to be a sustained one.
+	sustained = bufferSize / 2
+)
 
-// flow moves the bytes of one direction. It borrows a buffer or a pipe when there is something to move, and gives it
-// back before it waits for more.
+// flow is one direction of a session. It runs on the loop of its connections, and holds the session's mu there.
 type flow struct {
-	buf  *buffer
-	pipe *pipe
-	hot  bool // the last move was large: prefer a pipe
-	n    int  // bytes in buf or pipe
-	off  int  // of which dst has taken this many
-	err  error
-
-	patient bool          // dst has a write deadline, so that drain may wait
-	stall   time.Duration // 0 means stallCheck
+	s        *Session
+	src, dst *tcp.Conn
+	cargo    cargo // read and not yet written: dst is slower than src
+	moved    int64
+	broken   error // why dst takes no more
+	ended    bool  // nothing more is read
+	hot      bool  // sustained: moved in slices
+	putOff   bool  // waits for its turn
 }
 
-// pump moves bytes from src to dst until src ends (nil, nil), reading fails or writing fails.
-func (d *direction) pump() (readErr, writeErr error) {
-	src, err := d.src.SyscallConn()
-	if err != nil {
-		return err, nil
+func (f *flow) back() *flow {
+	if f == &f.s.up {
+		return &f.s.down
 	}
-	dst, err := d.dst.SyscallConn()
-	if err != nil {
-		return nil, err
+	return &f.s.up
+}
+
+// sides returns how to name a failure of src and one of dst.
+func (f *flow) sides() (src, dst error) {
+	if f == &f.s.up {
+		return ErrClient, ErrBackend
 	}
-	defer d.flow.drop()
-	fill, drain := d.flow.fill, d.drain
+	return ErrBackend, ErrClient
+}
+
+// Ready is told of the events of src: it can be read from, or the opposite direction can write to it.
+func (f *flow) Ready(events tcp.Events) {
+	f.s.mu.Lock()
+	defer f.s.unlock()
+	if events&tcp.Writable != 0 && !f.s.over {
+		f.back().resume()
+	}
+	if events&tcp.Readable != 0 && !f.s.over {
+		f.advance(events)
+	}
+}
+
+// advance reads on after events of src, unless it is not yet time to.
+func (f *flow) advance(events tcp.Events) {
+	switch {
+	case f.ended || !f.cargo.empty():
+		if events&tcp.Failed != 0 {
+			f.lookForFailure()
+		}
+	case f.hot:
+		f.later()
+	default:
+		f.exchange(events)
+	}
+}
+
+// lookForFailure ends the session if src has failed while nobody reads from it.
+func (f *flow) lookForFailure() {
+	if err := f.src.Failure(); err != nil {
+		src, _ := f.sides()
+		f.s.fail(src, os.NewSyscallError("read", err))
+	}
+}
+
+// exchange moves what src has sent. Events come once for each change, and those at hand are from before the read. So a
+// read that does not fill the buffer has emptied the socket, and whatever comes after it is another event; unless the
+// peer was about to close: that is a change too, and may have come with the data.
+func (f *flow) exchange(events tcp.Events) {
 	for {
-		if err := src.Read(fill); err != nil {
-			return err, nil
+		n, ok := f.load((*cargo).read)
+		if !ok || !f.deliver() {
+			return
 		}
-		if d.flow.err != nil {
-			return d.flow.err, nil
+		f.cargo.drop()
+		if n >= sustained {
+			f.hot = true
+			f.later()
+			return
 		}
-		if d.flow.n == 0 {
-			return nil, nil
-		}
-		if err := d.write(dst, drain); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// write hands dst what fill has read, and keeps an eye on src while dst does not take it.
-func (d *direction) write(dst syscall.RawConn, drain func(uintptr) bool) error {
-	f := &d.flow
-	for {
-		err := dst.Write(drain)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if gone := socketError(d.src); gone != nil {
-				d.s.fail(d.srcErr, gone)
-				return gone
-			}
-		case err != nil:
-			return err
-		case f.err != nil:
-			return f.err
-		case f.off == f.n:
-			if f.patient {
-				f.patient = false
-				_ = d.dst.SetWriteDeadline(time.Time{})
-			}
-			return nil
-		}
-		f.patient = true
-		_ = d.dst.SetWriteDeadline(time.Now().Add(cmp.Or(f.stall, stallCheck)))
-	}
-}
-
-// fill reads once. Reading comes first and waiting second, because the runtime's poller reports edges: data and FIN
-// may come as one, and only EAGAIN proves that there is nothing left.
-func (f *flow) fill(fd uintptr) bool {
-	f.n, f.off, f.err = 0, 0, nil
-	for {
-		n, err := f.read(int(fd))
-		switch {
-		case err == nil:
-			f.n, f.hot = n, n >= bufferSize/2
-			return true
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EAGAIN):
-			f.drop()
-			return false
-		default:
-			f.err = os.NewSyscallError("read", err)
-			return true
+		if events&tcp.Ending == 0 {
+			return
 		}
 	}
 }
 
-func (f *flow) read(fd int) (int, error) {
-	if f.pipe == nil && f.hot {
-		f.pipe = takePipe()
+// later puts a slice of a sustained flow off until others have had their turn.
+func (f *flow) later() {
+	if !f.putOff {
+		f.putOff = true
+		f.src.Loop().Later(f)
 	}
-	if f.pipe != nil {
-		n, err := unix.Splice(fd, nil, f.pipe.w, nil, pipeSize, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
-		return int(n), err
-	}
-	if f.buf == nil {
-		f.buf = takeBuffer()
-	}
-	return unix.Read(fd, f.buf[:])
 }
 
-// drain gives dst what it takes now. If something is left it returns to write for a deadline first, and waits after.
-func (d *direction) drain(fd uintptr) bool {
-	f := &d.flow
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	start := f.off
-	defer func() { d.count(f.off - start) }()
-	for f.off < f.n {
-		n, err := f.write(int(fd))
-		switch {
-		case err == nil:
-			f.off += n
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EAGAIN):
-			return !f.patient
-		default:
-			if f.pipe != nil && errors.Is(err, unix.EPIPE) {
-				// A splice that had moved something before it met a reset has kept that to itself: the next one, this,
-				// only learns that the connection is no more. Without proof of a close in good order it is a reset.
-				err = unix.ECONNRESET
-			}
-			f.err = os.NewSyscallError("write", err)
-			d.broken = err
-			return true
+// Run moves a slice of a sustained flow.
+func (f *flow) Run() {
+	f.s.mu.Lock()
+	defer f.s.unlock()
+	f.putOff = false
+	if f.s.over || f.ended || !f.cargo.empty() {
+		return
+	}
+	f.hot = false
+	for moved := 0; moved < slice; {
+		n, ok := f.load((*cargo).fill)
+		if !ok {
+			return
+		}
+		moved += n
+		f.hot = f.hot || moved >= sustained
+		if !f.deliver() {
+			return
 		}
 	}
-	return true
+	f.cargo.drop()
+	f.later()
 }
 
-func (f *flow) write(fd int) (int, error) {
-	if f.pipe != nil {
-		n, err := unix.Splice(f.pipe.r, nil, fd, nil, f.n-f.off, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
-		return int(n), err
+// resume writes what dst did not take before, and reads on.
+func (f *flow) resume() {
+	if f.cargo.empty() || !f.deliver() {
+		return
 	}
-	return unix.Write(fd, f.buf[f.off:f.n])
+	f.cargo.drop()
+	f.advance(tcp.Ending)
 }
 
-// drop gives back what the flow has borrowed.
-func (f *flow) drop() {
-	if f.buf != nil {
-		buffers.Put(f.buf)
-		f.buf = nil
+// load reads once, by read. It returns false if there is nothing to write: src has sent nothing, has ended or failed.
+func (f *flow) load(read func(*cargo, int) (int, error)) (n int, ok bool) {
+	n, err := read(&f.cargo, f.src.FD())
+	switch {
+	case err == nil && n > 0:
+		return n, true
+	case err == nil:
+		f.cargo.drop()
+		f.end()
+	case errors.Is(err, unix.EAGAIN):
+		f.cargo.drop()
+	default:
+		src, _ := f.sides()
+		f.s.fail(src, os.NewSyscallError("read", err))
 	}
-	if f.pipe != nil {
-		givePipe(f.pipe, f.off == f.n)
-		f.pipe = nil
-	}
+	return 0, false
 }
 
-// awaitReset waits, without reading, until src fails (the error) or release is called or src is closed (nil).
-func (d *direction) awaitReset() error {
-	src, err := d.src.SyscallConn()
-	if err != nil {
-		return nil
+// deliver writes what was read. It returns false if dst does not take all of it now, or never will.
+func (f *flow) deliver() bool {
+	n, err := f.cargo.write(f.dst.FD())
+	if n > 0 {
+		f.moved += int64(n)
+		f.s.act.moved(f.counter(), n, f.src.Loop().Now())
 	}
-	var gone error
-	_ = src.Read(func(fd uintptr) bool {
-		gone = pendingError(int(fd))
-		return gone != nil
-	})
-	return gone
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, unix.EAGAIN):
+	default:
+		f.refused(err)
+	}
+	return false
 }
 
-// release ends awaitReset.
-func (d *direction) release() { _ = d.src.SetReadDeadline(time.Unix(1, 0)) }
-
-func socketError(c *net.TCPConn) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
+func (f *flow) counter() *atomic.Int64 {
+	if f == &f.s.up {
+		return &f.s.act.toBackend
 	}
-	var pending error
-	if err := raw.Control(func(fd uintptr) { pending = pendingError(int(fd)) }); err != nil {
-		return err
-	}
-	return pending
+	return &f.s.act.toClient
 }
 
-// pendingError returns the error that a socket has met and not reported yet. POLLHUP is not asked for: it also shows a
-// connection that both sides have closed in good order.
-func pendingError(fd int) error {
-	events := []unix.PollFd{{Fd: int32(fd)}}
-	if n, err := unix.Poll(events, 0); err != nil || n == 0 || events[0].Revents&unix.POLLERR == 0 {
-		return nil
+// end passes on that src has ended. A reset is reported once by the kernel, to whoever asks first: if that was the
+// opposite direction, writing, then this one has read a plain end that was none.
+func (f *flow) end() {
+	back := f.back()
+	if back.broken != nil && !closedFirst(back.broken) {
+		src, _ := f.sides()
+		f.s.fail(src, os.NewSyscallError("write", back.broken))
+		return
 	}
-	if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && errno != 0 {
-		return os.NewSyscallError("read", syscall.Errno(errno))
+	f.ended = true
+	if back.ended {
+		f.s.finish()
+		return
 	}
-	return nil
+	f.dst.CloseWrite()
+}
+
+// refused deals with a dst that takes no more. If it is dead, what it sent before may still wait to be read, for
+// instance the reason it hung up: the opposite direction reads on to the end, which does not block, and decides.
+func (f *flow) refused(err error) {
+	if !peerGone(err) {
+		_, dst := f.sides()
+		f.s.fail(dst, os.NewSyscallError("write", err))
+		return
+	}
+	f.broken, f.ended = err, true
+	f.cargo.drop()
+	if back := f.back(); back.ended {
+		f.s.finish()
+	} else {
+		back.advance(tcp.Ending)
+	}
 }

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package relay
 
 import (
@@ -13,7 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 func cork(c *net.TCPConn) error {
@@ -54,17 +57,29 @@ func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 // The kernel counts the bytes that a process reads itself (rchar), which spliced ones are not.
 func TestSustainedFlowIsSpliced(t *testing.T) {
-	l1, addr1 := tcptest.Listen(t)
-	l2, addr2 := tcptest.Listen(t)
+	loops := tcptest.Loops(t, 1)
+	l1, err1 := tcp.Listen(0, loops)
+	l2, err2 := tcp.Listen(0, loops)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	defer l1.Close()
+	defer l2.Close()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), peerEnv+"="+addr1.String()+","+addr2.String())
+	cmd.Env = append(os.Environ(), peerEnv+"="+tcptest.Loopback(l1.Port()).String()+","+tcptest.Loopback(l2.Port()).String())
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	client, backend := tcptest.Accept(t, l1), tcptest.Accept(t, l2)
+	client, err1 := l1.Accept()
+	backend, err2 := l2.Accept()
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
 	before := bytesRead(t)
 	var act Activity
-	r := Relay(client, backend, &act)
+	result := make(chan Result, 1)
+	Start(client, backend, &act, func(r Result) { result <- r })
+	r := <-result
 	copied := bytesRead(t) - before
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
@@ -123,87 +138,51 @@ func TestIdleHoldsNoPipe(t *testing.T) {
 	go func() { _, _ = io.WriteString(p.client, chunk) }()
 	tcptest.WantRead(t, p.backend, chunk)
 	tcptest.Eventually(t, "all pipes given back", func() bool { return len(tokens) == len(idle) })
-	Abort(p.front, p.back)
+	p.session.Abort()
 	p.wait(t)
 }
 
-// While a direction waits for a destination that does not read, nobody reads from its source either, so that a reset of
-// the source must be looked for.
+// While a direction waits for a destination that does not read, nobody reads from its source either. A reset of the
+// source must be noticed all the same.
 func TestSourceGoneWhileDestinationStalls(t *testing.T) {
-	for i, want := range []error{ErrClient, ErrBackend} {
-		t.Run(want.Error(), func(t *testing.T) {
-			near1, client := tcptest.Pair(t)
-			near2, backend := tcptest.Pair(t)
-			var act Activity
-			s := newSession(near1, near2, &act)
-			s.up.flow.stall, s.down.flow.stall = 10*time.Millisecond, 10*time.Millisecond
-			result := make(chan Result)
-			go func() { result <- s.relay() }()
-			src := []*net.TCPConn{client, backend}[i]
-			chunk := make([]byte, 64<<10)
-			for { // fills every buffer on the way
-				_ = src.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
-				if _, err := src.Write(chunk); err != nil {
-					break
-				}
-			}
-			tcptest.Reset(src)
-			select {
-			case r := <-result:
-				if !errors.Is(r.Err, want) {
-					t.Errorf("error %v, want %v", r.Err, want)
-				}
-			case <-time.After(tcptest.Patience):
-				t.Error("the reset goes unnoticed")
-				Abort(near1, near2)
-				<-result
-			}
-		})
-	}
+	both(t, func(t *testing.T, p *pair, a, _ *net.TCPConn, errA error) {
+		fill(t, a)
+		tcptest.Reset(a)
+		if r := p.wait(t); !errors.Is(r.Err, errA) {
+			t.Errorf("error %v, want %v", r.Err, errA)
+		}
+	})
 }
 
-// A destination that reads again after a while gets everything, and its deadline is gone.
+// A destination that reads again after a while gets everything.
 func TestDestinationStallsAndGoesOn(t *testing.T) {
-	near1, client := tcptest.Pair(t)
-	near2, backend := tcptest.Pair(t)
-	var act Activity
-	s := newSession(near1, near2, &act)
-	s.up.flow.stall = time.Millisecond
-	result := make(chan Result)
-	go func() { result <- s.relay() }()
-	var sent int64
+	both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, _ error) {
+		sent := fill(t, a)
+		_ = a.SetWriteDeadline(time.Time{})
+		_ = a.CloseWrite()
+		if got, err := io.Copy(io.Discard, b); got != sent || err != nil {
+			t.Errorf("received %d, %v; sent %d", got, err, sent)
+		}
+		_ = b.Close()
+		if r := p.wait(t); r.Err != nil || r.ToBackend+r.ToClient != sent || p.act.ToBackend()+p.act.ToClient() != sent {
+			t.Errorf("result %+v, sent %d", r, sent)
+		}
+	})
+}
+
+// fill writes until every buffer on the way to a peer that does not read is full, and returns how much that was.
+func fill(t *testing.T, c *net.TCPConn) (sent int64) {
+	t.Helper()
 	chunk := make([]byte, 64<<10)
 	for {
-		_ = client.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-		n, err := client.Write(chunk)
+		_ = c.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+		n, err := c.Write(chunk)
 		sent += int64(n)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return sent
+		}
 		if err != nil {
-			break
+			t.Fatal(err)
 		}
 	}
-	_ = client.CloseWrite()
-	if got, err := io.Copy(io.Discard, backend); got != sent || err != nil {
-		t.Errorf("received %d, %v; sent %d", got, err, sent)
-	}
-	_ = backend.Close()
-	if r := <-result; r.Err != nil || r.ToBackend != sent || act.ToBackend() != sent {
-		t.Errorf("result %+v, sent %d", r, sent)
-	}
-}
-
-// A half-close is no error, also if the other half closes too.
-func TestPendingErrorSeesReset(t *testing.T) {
-	near, far := tcptest.Pair(t)
-	if err := socketError(near); err != nil {
-		t.Fatalf("error %v on a connection that works", err)
-	}
-	_ = far.CloseWrite()
-	tcptest.WantEOF(t, near)
-	if err := socketError(near); err != nil {
-		t.Fatalf("error %v after a half-close", err)
-	}
-	tcptest.Reset(far)
-	var err error
-	tcptest.Eventually(t, "reset seen", func() bool { err = socketError(near); return err != nil })
-	t.Log(err)
 }

@@ -9,23 +9,31 @@ import (
 	"testing"
 	"time"
 
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 // pair is a relay under test, seen from outside.
 type pair struct {
 	client, backend *net.TCPConn // the peers' ends
-	front, back     *net.TCPConn // the relay's ends
+	session         *Session
 	act             Activity
 	result          chan Result
 }
 
 func start(tb testing.TB) *pair {
 	tb.Helper()
+	return startOn(tb, tcptest.Loops(tb, 1))
+}
+
+func startOn(tb testing.TB, loops *tcp.Loops) *pair {
+	tb.Helper()
 	p := &pair{result: make(chan Result, 1)}
-	p.front, p.client = tcptest.Pair(tb)
-	p.back, p.backend = tcptest.Pair(tb)
-	go func() { p.result <- Relay(p.front, p.back, &p.act) }()
+	front, client := tcptest.Pair(tb, loops)
+	back, backend := tcptest.Pair(tb, loops)
+	p.client, p.backend = client, backend
+	p.session = Start(front, back, &p.act, func(r Result) { p.result <- r })
+	tb.Cleanup(p.session.Abort)
 	return p
 }
 
@@ -220,7 +228,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 		<-full
 		tcptest.Write(t, b, "still here")
 		tcptest.WantRead(t, a, "still here")
-		Abort(p.front, p.back)
+		p.session.Abort()
 		if r := p.wait(t); !errors.Is(r.Err, ErrAborted) {
 			t.Errorf("error %v, want %v", r.Err, ErrAborted)
 		}
@@ -229,13 +237,13 @@ func TestPeerThatNeverReads(t *testing.T) {
 
 func TestAbort(t *testing.T) {
 	p := start(t)
-	Abort(p.front, nil, p.back)
+	p.session.Abort()
 	tcptest.WantReset(t, p.client)
 	tcptest.WantReset(t, p.backend)
 	if r := p.wait(t); !errors.Is(r.Err, ErrAborted) {
 		t.Errorf("error %v, want %v", r.Err, ErrAborted)
 	}
-	Abort(p.front, p.back)
+	p.session.Abort()
 }
 
 func TestActivityIsLive(t *testing.T) {
@@ -252,7 +260,7 @@ func TestActivityIsLive(t *testing.T) {
 	if last := p.act.Last(); last.Before(before.Truncate(time.Millisecond)) {
 		t.Errorf("last activity %v, before %v", last, before)
 	}
-	Abort(p.front, p.back)
+	p.session.Abort()
 	p.wait(t)
 }
 

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tpa.dev/tpa/proxy/tcp"
 )
 
 // Patience is how long tests wait for what must happen. It is long because it only matters to tests that fail.
@@ -56,14 +58,31 @@ func Own(tb testing.TB, c *net.TCPConn) *net.TCPConn {
 	return c
 }
 
-// Pair returns both ends of a connection. Deadlines are set on far only: near is for the code under test.
-func Pair(tb testing.TB) (near, far *net.TCPConn) {
+// Loops returns loops that end with the test. Connections that are still open then hear no more.
+func Loops(tb testing.TB, n int) *tcp.Loops {
 	tb.Helper()
-	l, addr := Listen(tb)
+	loops, err := tcp.Start(n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(loops.Close)
+	return loops
+}
+
+// Pair returns both ends of a connection: near is for the code under test, which closes it.
+func Pair(tb testing.TB, loops *tcp.Loops) (near *tcp.Conn, far *net.TCPConn) {
+	tb.Helper()
+	l, err := tcp.Listen(0, loops)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	defer l.Close()
-	far = Dial(tb, addr)
-	near = Accept(tb, l)
-	_ = near.SetDeadline(time.Time{})
+	far = Dial(tb, Loopback(l.Port()))
+	_ = l.SetDeadline(time.Now().Add(Patience))
+	near, err = l.Accept()
+	if err != nil {
+		tb.Fatal(err)
+	}
 	return near, far
 }
 

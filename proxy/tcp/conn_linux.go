@@ -1,0 +1,108 @@
+//go:build !portable
+
+package tcp
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Conn is a TCP connection.
+type Conn struct {
+	fd     int
+	slot   uint32 // of loop; 0: not registered
+	loop   *Loop
+	remote netip.AddrPort
+}
+
+// Loop returns the loop that the connection belongs to.
+func (c *Conn) Loop() *Loop { return c.loop }
+
+// Remote returns the peer's address, an IPv4 one as such.
+func (c *Conn) Remote() netip.AddrPort { return c.remote }
+
+// Local returns this end's address, an IPv4 one as such.
+func (c *Conn) Local() (netip.AddrPort, error) {
+	sa, err := unix.Getsockname(c.fd)
+	if err != nil {
+		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
+	}
+	return addrPort(sa), nil
+}
+
+// FD returns the descriptor, for system calls that do not wait. It is the owner's to use until Close or Abort.
+func (c *Conn) FD() int { return c.fd }
+
+// Notify has h told of what happens from now on, what is the case now first. A handler that was told before may still be
+// told of one more event.
+func (c *Conn) Notify(h Handler) error {
+	if c.slot != 0 {
+		return c.loop.hand(c.fd, c.slot, h)
+	}
+	slot, err := c.loop.register(c.fd, h)
+	c.slot = slot
+	return err
+}
+
+// Write writes what the kernel takes at once.
+func (c *Conn) Write(p []byte) (int, error) {
+	for {
+		n, err := unix.Write(c.fd, p)
+		if !errors.Is(err, unix.EINTR) {
+			return max(n, 0), os.NewSyscallError("write", err)
+		}
+	}
+}
+
+// CloseWrite tells the peer that nothing more will be sent.
+func (c *Conn) CloseWrite() { _ = unix.Shutdown(c.fd, unix.SHUT_WR) }
+
+// Close ends the connection in good order: what was written still arrives. Only once, and not after Abort.
+func (c *Conn) Close() {
+	if c.slot != 0 {
+		c.loop.forget(c.slot)
+	}
+	_ = unix.Close(c.fd)
+}
+
+// Abort closes the connection with a reset, so that the peer does not take what it has read for all there was. Bytes that
+// the kernel has not sent yet are lost. Only once, and not after Close.
+func (c *Conn) Abort() {
+	_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	c.Close()
+}
+
+// Failure returns the error that the connection has met and not reported yet, nil if there is none. It is told once.
+func (c *Conn) Failure() error {
+	errno, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	switch {
+	case err != nil:
+		return os.NewSyscallError("getsockopt", err)
+	case errno != 0:
+		return syscall.Errno(errno)
+	default:
+		return nil
+	}
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+	default:
+		return netip.AddrPort{}
+	}
+}
+
+func sockaddr(a netip.AddrPort) (family int, sa unix.Sockaddr) {
+	if addr := a.Addr().Unmap(); addr.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Addr: addr.As4(), Port: int(a.Port())}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
+}
