@@ -7,7 +7,7 @@ import (
 )
 
 // dataPath are the packages that every byte of a managed Service passes through.
-var dataPath = []string{"./listen", "./hold", "./backend", "./relay", "./front"}
+var dataPath = []string{"./tcp", "./listen", "./hold", "./backend", "./relay", "./front"}
 
 // forbidden are import path prefixes, and why the data path does without.
 var forbidden = map[string]string{

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/go-logr/zapr"
@@ -21,6 +22,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"tpa.dev/tpa/proxy/services"
+	"tpa.dev/tpa/proxy/tcp"
 )
 
 func main() {
@@ -52,6 +54,12 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	if err != nil {
 		return fmt.Errorf("kubernetes configuration: %w", err)
 	}
+	loops, err := startLoops()
+	if err != nil {
+		return err
+	}
+	defer loops.Close()
+	o.services.Loops = loops
 	manager, err := services.New(config, o.services, log)
 	if err != nil {
 		return err
@@ -67,4 +75,11 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		return manager.Run(ctx)
 	})
 	return group.Wait()
+}
+
+// startLoops starts a loop for each CPU, and leaves the scheduler one more for everything else.
+func startLoops() (*tcp.Loops, error) {
+	n := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(n + 1)
+	return tcp.Start(n)
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
-	"sync/atomic"
 	"time"
+
+	"tpa.dev/tpa/proxy/tcp"
 )
 
 const (
@@ -23,26 +23,20 @@ var (
 	ErrBusy      = errors.New("all connects to the backend are taken")
 )
 
-// Conn is a connection to a backend.
+// Conn is a connection to a backend. Whoever has it closes it.
 type Conn struct {
-	*net.TCPConn
-	backend  *Backend
-	released atomic.Bool
+	*tcp.Conn
+	backend *Backend
 }
 
 // Backend returns the address that was dialed.
 func (c *Conn) Backend() netip.AddrPort { return c.backend.addr }
 
-// Release closes the connection and stops counting it. Only the first call does anything.
-func (c *Conn) Release() {
-	if c.released.CompareAndSwap(false, true) {
-		_ = c.Close()
-		c.backend.inFlight.Add(-1)
-	}
-}
+// Release stops counting the connection. It is called once, when the connection has ended.
+func (c *Conn) Release() { c.backend.inFlight.Add(-1) }
 
 // DialOnce makes one attempt and waits for nothing but the connect: it fails with ErrNoBackend or ErrBusy instead.
-func (p *Pool) DialOnce(ctx context.Context, client netip.AddrPort) (*Conn, error) {
+func (p *Pool) DialOnce(ctx context.Context, l *tcp.Loop, client netip.AddrPort) (*Conn, error) {
 	s := p.load()
 	if len(s.backends) == 0 {
 		return nil, ErrNoBackend
@@ -53,12 +47,12 @@ func (p *Pool) DialOnce(ctx context.Context, client netip.AddrPort) (*Conn, erro
 	default:
 		return nil, fmt.Errorf("dial %s: %w", b.addr, ErrBusy)
 	}
-	return p.connect(ctx, b)
+	return p.connect(ctx, l, b)
 }
 
 // Dial connects to a backend, waiting for one to exist and trying again until ctx ends. The error then wraps the
 // context's cause, and ErrNoBackend or what the last attempt met.
-func (p *Pool) Dial(ctx context.Context, client netip.AddrPort) (*Conn, error) {
+func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort) (*Conn, error) {
 	r := retry{pool: p}
 	for {
 		s := p.load()
@@ -84,11 +78,11 @@ func (p *Pool) Dial(ctx context.Context, client netip.AddrPort) (*Conn, error) {
 		case <-ctx.Done():
 			return nil, r.gaveUp(ctx)
 		}
-		c, err := p.connect(ctx, b)
+		c, err := p.connect(ctx, l, b)
 		if err == nil {
 			return c, nil
 		}
-		interrupted := ended(ctx)
+		interrupted := ctx.Err() != nil
 		if !interrupted || r.last == nil { // an interrupted attempt says less than one that failed
 			r.attempts, r.last = r.attempts+1, err
 		}
@@ -99,13 +93,13 @@ func (p *Pool) Dial(ctx context.Context, client netip.AddrPort) (*Conn, error) {
 }
 
 // connect makes one attempt, for which the caller has taken a token, and gives the token back.
-func (p *Pool) connect(ctx context.Context, b *Backend) (*Conn, error) {
+func (p *Pool) connect(ctx context.Context, l *tcp.Loop, b *Backend) (*Conn, error) {
 	b.inFlight.Add(1)
-	tcp, err := dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, b.addr)
+	c, err := tcp.Dial(ctx, l, b.addr, connectTimeout)
 	<-b.connects
 	if err != nil {
 		b.inFlight.Add(-1)
-		if !ended(ctx) {
+		if ctx.Err() == nil {
 			b.avoid.Store(time.Now().Add(avoidFor).UnixNano())
 			if p.OnFailure != nil {
 				p.OnFailure(err)
@@ -116,20 +110,7 @@ func (p *Pool) connect(ctx context.Context, b *Backend) (*Conn, error) {
 	if b.avoid.Load() != 0 {
 		b.avoid.Store(0)
 	}
-	return &Conn{TCPConn: tcp, backend: b}, nil
-}
-
-// ended reports whether ctx has ended or is about to: the dialer has a timer of its own for the same deadline, which may
-// fire first.
-func ended(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
-}
-
-// dialer finds a backend that has vanished without a word in about two minutes, as package listen does for clients.
-var dialer = net.Dialer{
-	Timeout:         connectTimeout,
-	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4},
+	return &Conn{Conn: c, backend: b}, nil
 }
 
 // retry is the state of one Dial.

@@ -54,6 +54,11 @@ func patience(t *testing.T) context.Context {
 	return ctx
 }
 
+func end(c *Conn) {
+	c.Close()
+	c.Release()
+}
+
 func (p *Pool) load1(addr netip.AddrPort) int64 {
 	for _, b := range p.load().backends {
 		if b.addr == addr {
@@ -64,10 +69,11 @@ func (p *Pool) load1(addr netip.AddrPort) int64 {
 }
 
 func TestDialCountsUntilReleased(t *testing.T) {
+	l := tcptest.Loops(t, 1).Next()
 	addr := serving(t)
 	var p Pool
 	p.Set([]netip.AddrPort{addr})
-	c, err := p.Dial(patience(t), client)
+	c, err := p.Dial(patience(t), l, client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,14 +85,14 @@ func TestDialCountsUntilReleased(t *testing.T) {
 	if p.Len() != 2 || p.load1(addr) != 1 {
 		t.Errorf("after Set: %d backends, %d in flight", p.Len(), p.load1(addr))
 	}
-	c.Release()
-	c.Release()
+	end(c)
 	if n := p.load1(addr); n != 0 {
 		t.Errorf("%d in flight after Release", n)
 	}
 }
 
 func TestDialTriesOthers(t *testing.T) {
+	l := tcptest.Loops(t, 1).Next()
 	for _, affinity := range []bool{false, true} {
 		addr := serving(t)
 		var failures atomic.Int64
@@ -94,14 +100,14 @@ func TestDialTriesOthers(t *testing.T) {
 		p.SetAffinity(affinity)
 		p.Set([]netip.AddrPort{refusing(t), refusing(t), addr, refusing(t)})
 		for i := range 20 {
-			c, err := p.Dial(patience(t), netip.AddrPortFrom(client.Addr(), uint16(i)))
+			c, err := p.Dial(patience(t), l, netip.AddrPortFrom(client.Addr(), uint16(i)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if c.Backend() != addr {
 				t.Errorf("connected to %s", c.Backend())
 			}
-			c.Release()
+			end(c)
 		}
 		if n := failures.Load(); n > 10 { // each is avoided for a second after it refused
 			t.Errorf("affinity %v: %d failures in 20 dials", affinity, n)
@@ -110,13 +116,14 @@ func TestDialTriesOthers(t *testing.T) {
 }
 
 func TestDialErrorSaysWhatHappened(t *testing.T) {
+	l := tcptest.Loops(t, 1).Next()
 	var p Pool
 	addr := refusing(t)
 	p.Set([]netip.AddrPort{addr})
 	cause := errors.New("out of time")
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 50*time.Millisecond, cause)
 	defer cancel()
-	_, err := p.Dial(ctx, client)
+	_, err := p.Dial(ctx, l, client)
 	if !errors.Is(err, cause) || !errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, ErrNoBackend) {
 		t.Errorf("error %v", err)
 	}
@@ -129,26 +136,28 @@ func TestDialErrorSaysWhatHappened(t *testing.T) {
 }
 
 func TestDialWithoutBackends(t *testing.T) {
+	l := tcptest.Loops(t, 1).Next()
 	var p Pool
-	if _, err := p.DialOnce(context.Background(), client); !errors.Is(err, ErrNoBackend) {
+	if _, err := p.DialOnce(context.Background(), l, client); !errors.Is(err, ErrNoBackend) {
 		t.Errorf("DialOnce: error %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(syscall.EPIPE)
-	if _, err := p.Dial(ctx, client); !errors.Is(err, ErrNoBackend) || !errors.Is(err, syscall.EPIPE) {
+	if _, err := p.Dial(ctx, l, client); !errors.Is(err, ErrNoBackend) || !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("Dial: error %v", err)
 	}
 }
 
 func TestBackendsThatAppearReleaseAllWaiting(t *testing.T) {
+	l := tcptest.Loops(t, 1).Next()
 	const waiting = 200
 	var p Pool
 	errs := make(chan error, waiting)
 	for range waiting {
 		go func() {
-			c, err := p.Dial(patience(t), client)
+			c, err := p.Dial(patience(t), l, client)
 			if err == nil {
-				c.Release()
+				end(c)
 			}
 			errs <- err
 		}()
@@ -164,20 +173,21 @@ func TestBackendsThatAppearReleaseAllWaiting(t *testing.T) {
 }
 
 func TestConnectsArePaced(t *testing.T) {
+	l := tcptest.Loops(t, 1).Next()
 	var p Pool
 	p.Set([]netip.AddrPort{serving(t)})
 	b := p.load().backends[0]
 	for range maxConnects {
 		b.connects <- struct{}{}
 	}
-	if _, err := p.DialOnce(context.Background(), client); !errors.Is(err, ErrBusy) {
+	if _, err := p.DialOnce(context.Background(), l, client); !errors.Is(err, ErrBusy) {
 		t.Errorf("DialOnce: error %v, want %v", err, ErrBusy)
 	}
 	got := make(chan error)
 	dial := func() {
-		c, err := p.Dial(patience(t), client)
+		c, err := p.Dial(patience(t), l, client)
 		if err == nil {
-			c.Release()
+			end(c)
 		}
 		got <- err
 	}
@@ -197,7 +207,7 @@ func TestConnectsArePaced(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.connects <- struct{}{}
 	go func() {
-		_, err := p.Dial(ctx, client)
+		_, err := p.Dial(ctx, l, client)
 		got <- err
 	}()
 	cancel()
@@ -208,6 +218,7 @@ func TestConnectsArePaced(t *testing.T) {
 
 // One that waits for its turn at a backend goes elsewhere when the set changes.
 func TestSetReleasesThePaced(t *testing.T) {
+	l := tcptest.Loops(t, 1).Next()
 	var p Pool
 	stuck, addr := serving(t), serving(t)
 	p.Set([]netip.AddrPort{stuck})
@@ -217,13 +228,13 @@ func TestSetReleasesThePaced(t *testing.T) {
 	}
 	got := make(chan netip.AddrPort)
 	go func() {
-		c, err := p.Dial(patience(t), client)
+		c, err := p.Dial(patience(t), l, client)
 		if err != nil {
 			t.Error(err)
 			close(got)
 			return
 		}
-		defer c.Release()
+		defer end(c)
 		got <- c.Backend()
 	}()
 	p.Set([]netip.AddrPort{addr})
@@ -234,11 +245,12 @@ func TestSetReleasesThePaced(t *testing.T) {
 
 // A cancelled dial says nothing about the backend.
 func TestCancelIsNotARefusal(t *testing.T) {
+	l := tcptest.Loops(t, 1).Next()
 	p := Pool{OnFailure: func(err error) { t.Errorf("counted as a failure: %v", err) }}
 	p.Set([]netip.AddrPort{serving(t)})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := p.DialOnce(ctx, client); err == nil {
+	if _, err := p.DialOnce(ctx, l, client); err == nil {
 		t.Error("no error")
 	}
 	if p.load().backends[0].avoided(time.Now().UnixNano()) {
@@ -257,16 +269,17 @@ func TestSetNormalizes(t *testing.T) {
 }
 
 func BenchmarkDial(b *testing.B) {
+	l := tcptest.Loops(b, 1).Next()
 	addr := serving(b)
 	var p Pool
 	p.Set([]netip.AddrPort{addr})
 	b.ReportAllocs()
 	for b.Loop() {
-		c, err := p.DialOnce(context.Background(), client)
+		c, err := p.DialOnce(context.Background(), l, client)
 		if err != nil {
 			b.Fatal(err)
 		}
-		_ = c.SetLinger(0)
+		c.Abort()
 		c.Release()
 	}
 }

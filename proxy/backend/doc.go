@@ -2,11 +2,13 @@
 //
 //	var pool backend.Pool
 //	pool.Set(addrs) // from whoever watches the workload
-//	conn, err := pool.Dial(ctx, clientAddr)
+//	conn, err := pool.Dial(ctx, client.Loop(), client.Remote())
 //	if err != nil {
 //		return err
 //	}
-//	defer conn.Release()
+//	...
+//	conn.Close()
+//	conn.Release()
 //
 // Dial prefers the backend with fewer connections of two taken at random or, with affinity, the one that the client's
 // address hashes to. It waits while there is none, moves on to others when one refuses, and lets only so many connects

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tpa.dev/tpa/proxy/hold"
+	"tpa.dev/tpa/proxy/tcp"
 )
 
 // Defaults of Settings.
@@ -37,6 +38,8 @@ type Config struct {
 	Name string
 	// Target is what connections acquire unless Settings say otherwise. Required.
 	Target Target
+	// Loops are what connections belong to. Required; they must outlast the Service.
+	Loops *tcp.Loops
 	// Budget bounds the connections held by all Services together; nil for no bound.
 	Budget *hold.Budget
 	// OnError, if set, is called for each error that no caller gets to see: failed accepts, wakes and dials. It must

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
+	"io"
 
 	"tpa.dev/tpa/proxy/backend"
 	"tpa.dev/tpa/proxy/hold"
 	"tpa.dev/tpa/proxy/relay"
+	"tpa.dev/tpa/proxy/tcp"
 )
 
 // Why connections are not served. Those of other packages are hold.ErrGone and backend.ErrNoBackend.
@@ -21,20 +21,23 @@ var (
 	errDial    = errors.New("connect to backend")
 )
 
-// conn is one accepted connection.
+// conn is one accepted connection. A goroutine takes it as far as a relay session; after that only the session keeps it.
 type conn struct {
-	s       *Service
-	port    *port
-	client  *net.TCPConn
-	addr    netip.AddrPort // the client's
-	backend *net.TCPConn   // guarded by s.mu
-	place   place
+	s      *Service
+	port   *port
+	client *tcp.Conn
+	place  place
+
+	target  Target         // that counts the connection as use; nil if none does
+	uncount func()         // ends counting by later Targets; nil if there is nothing to end
+	backend *backend.Conn  // from when it is connected
+	session *relay.Session // guarded by s.mu
 }
 
 // accepted takes a connection from the accept loop, which it must not keep waiting.
-func (s *Service) accepted(p *port, client *net.TCPConn) {
+func (s *Service) accepted(p *port, client *tcp.Conn) {
 	s.stats.accepted.Add(1)
-	c := &conn{s: s, port: p, client: client, addr: unmap(client.RemoteAddr())}
+	c := &conn{s: s, port: p, client: client}
 	c.place.conn = c
 	s.mu.Lock()
 	closed := s.closed
@@ -43,33 +46,30 @@ func (s *Service) accepted(p *port, client *net.TCPConn) {
 	}
 	s.mu.Unlock()
 	if closed {
-		relay.Abort(client)
+		client.Abort()
 		s.stats.ended[Aborted].Add(1)
 		return
 	}
 	go c.serve()
 }
 
-// serve takes a connection all the way.
+// serve takes a connection to a relay session, or ends it.
 func (c *conn) serve() {
 	err := c.handle()
+	if err == nil {
+		return
+	}
 	outcome := c.outcome(err)
 	c.place.leave(outcome)
-	if outcome != Relayed {
-		relay.Abort(c.client)
-	}
+	c.client.Abort()
 	switch outcome {
 	case WakeTimeout, WakeError, DialError:
 		c.s.config.OnError(fmt.Errorf("%s: %w", c.s.config.Name, err))
 	}
-	c.s.stats.ended[outcome].Add(1)
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	delete(c.s.conns, c)
-	c.s.noteEmpty()
+	c.ended(outcome)
 }
 
-// handle returns nil after relaying, or why it did not come to that.
+// handle returns nil if a session has begun, or why it did not come to that.
 func (c *conn) handle() error {
 	for {
 		settings := c.s.settings.Load()
@@ -82,7 +82,7 @@ func (c *conn) handle() error {
 
 func (c *conn) handleWith(settings *Settings) error {
 	target := settings.Target
-	if c.port.passive.Load() || settings.ignores(c.addr.Addr()) {
+	if c.port.passive.Load() || settings.ignores(c.client.Remote().Addr()) {
 		if !target.Awake() {
 			return errAsleep
 		}
@@ -93,9 +93,9 @@ func (c *conn) handleWith(settings *Settings) error {
 	if err := c.claim(settings); err != nil {
 		return err
 	}
-	defer target.Release()
+	c.target = target
 	if isOpen(target) {
-		defer c.s.countLater(c.addr)()
+		c.uncount = c.s.countLater(c.client.Remote())
 	}
 	return c.proxy(settings, &c.s.stats.counted)
 }
@@ -119,7 +119,7 @@ func (c *conn) claim(settings *Settings) error {
 	if err != nil {
 		return err
 	}
-	err = target.Acquire(ctx, c.addr)
+	err = target.Acquire(ctx, c.client.Remote())
 	switch {
 	case err == nil:
 		return nil
@@ -135,41 +135,91 @@ func (c *conn) firstByte() error {
 	if err := c.place.take(); err != nil {
 		return err
 	}
-	return hold.FirstByte(c.client)
+	return hold.FirstByte(c.s.ctx, c.client)
 }
 
-// proxy connects to a backend and relays.
+// proxy connects to a backend and has a session relay.
 func (c *conn) proxy(settings *Settings, act *relay.Activity) error {
 	b, err := c.dial()
 	if err != nil {
 		return err
 	}
-	defer b.Release()
-	if !c.setBackend(b.TCPConn) {
-		return ErrClosed
-	}
+	c.backend = b
 	if v := settings.ProxyProtocol; v != 0 {
-		header, err := v.header(c.addr, unmap(c.client.LocalAddr()))
-		if err != nil {
+		if err := c.introduce(v); err != nil {
+			b.Close()
 			return fmt.Errorf("%w: %w", errDial, err)
-		}
-		if _, err := b.Write(header); err != nil {
-			return fmt.Errorf("%w: proxy header: %w", errDial, err)
 		}
 	}
 	c.place.leave(Relayed)
 	c.s.stats.active.Add(1)
-	defer c.s.stats.active.Add(-1)
-	if result := relay.Relay(c.client, b.TCPConn, act); errors.Is(result.Err, relay.ErrAborted) {
-		return ErrClosed
+	session := relay.Start(c.client, b.Conn, act, c.relayed)
+	c.s.mu.Lock()
+	c.session = session
+	closed := c.s.closed
+	c.s.mu.Unlock()
+	if closed {
+		session.Abort()
 	}
 	return nil
+}
+
+// introduce sends the backend a PROXY header. A fresh connection takes it whole.
+func (c *conn) introduce(v ProxyProtocol) error {
+	local, err := c.client.Local()
+	if err != nil {
+		return err
+	}
+	header, err := v.header(c.client.Remote(), local)
+	if err != nil {
+		return err
+	}
+	n, err := c.backend.Write(header)
+	if err == nil && n < len(header) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return fmt.Errorf("proxy header to %s: %w", c.backend.Backend(), err)
+	}
+	return nil
+}
+
+// relayed is called when the session has ended.
+func (c *conn) relayed(result relay.Result) {
+	c.s.stats.active.Add(-1)
+	outcome := Relayed
+	if errors.Is(result.Err, relay.ErrAborted) {
+		outcome = Aborted
+	}
+	if c.uncount != nil {
+		go c.ended(outcome) // it may have to wait, and the session's loop must not
+		return
+	}
+	c.ended(outcome)
+}
+
+// ended gives back what the connection has taken. Both of its ends are closed.
+func (c *conn) ended(outcome Outcome) {
+	if c.backend != nil {
+		c.backend.Release()
+	}
+	if c.uncount != nil {
+		c.uncount()
+	}
+	if c.target != nil {
+		c.target.Release()
+	}
+	c.s.stats.ended[outcome].Add(1)
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	delete(c.s.conns, c)
+	c.s.noteEmpty()
 }
 
 // dial makes one attempt right away. Only if that fails is the connection held, or held on.
 func (c *conn) dial() (*backend.Conn, error) {
 	if !c.place.watching() {
-		if b, err := c.port.pool.DialOnce(c.s.ctx, c.addr); err == nil {
+		if b, err := c.port.pool.DialOnce(c.s.ctx, c.client.Loop(), c.client.Remote()); err == nil {
 			return b, nil
 		}
 	}
@@ -177,26 +227,16 @@ func (c *conn) dial() (*backend.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := c.port.pool.Dial(ctx, c.addr)
+	b, err := c.port.pool.Dial(ctx, c.client.Loop(), c.client.Remote())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDial, err)
 	}
 	return b, nil
 }
 
-// setBackend lets abort find the backend's connection; false if it has run already.
-func (c *conn) setBackend(b *net.TCPConn) bool {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	c.backend = b
-	return !c.s.closed
-}
-
-// outcome classifies what handle returned.
+// outcome classifies the error that handle returned.
 func (c *conn) outcome(err error) Outcome {
 	switch {
-	case err == nil:
-		return Relayed
 	case errors.Is(err, ErrClosed), c.s.ctx.Err() != nil:
 		return Aborted
 	case errors.Is(err, errBudget):
@@ -212,10 +252,4 @@ func (c *conn) outcome(err error) Outcome {
 	default:
 		return DialError
 	}
-}
-
-// unmap returns a TCP address as the peer would write it: IPv4 is not ::ffff:a.b.c.d, as a dual-stack listener has it.
-func unmap(a net.Addr) netip.AddrPort {
-	ap := a.(*net.TCPAddr).AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }

@@ -337,7 +337,7 @@ func BenchmarkClaim(b *testing.B) {
 func claimable(tb testing.TB) (*conn, *Settings) {
 	s := New(Config{Target: newTarget(true)})
 	tb.Cleanup(s.Close)
-	return &conn{s: s, addr: netip.MustParseAddrPort("192.0.2.1:1234")}, s.settings.Load()
+	return &conn{s: s}, s.settings.Load()
 }
 
 func BenchmarkConnection(b *testing.B) {

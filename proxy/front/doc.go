@@ -1,7 +1,7 @@
 // Package front serves one managed Service: it accepts connections on the Service's ports, holds them until the target
 // is awake, connects each to a backend and relays.
 //
-//	s := front.New(front.Config{Name: "shop/web", Target: target, Budget: budget, OnError: report})
+//	s := front.New(front.Config{Name: "shop/web", Target: target, Loops: loops, Budget: budget, OnError: report})
 //	s.SetSettings(front.Settings{WakeTimeout: time.Minute})
 //	s.SetBackends(20001, addrs) // again whenever they change
 //	err := s.SetPorts([]front.Port{{Listen: 20001}})

@@ -140,7 +140,7 @@ func newWorld(tb testing.TB, awake bool, settings Settings, budget *hold.Budget)
 	tb.Helper()
 	w := &world{tb: tb, target: newTarget(awake), port: tcptest.FreePort(tb), held: make(chan heldFor, 4096)}
 	w.backend, w.addr = tcptest.Listen(tb)
-	w.Service = New(Config{Name: "shop/web", Target: w.target, Budget: budget, OnError: func(err error) {
+	w.Service = New(Config{Name: "shop/web", Target: w.target, Loops: tcptest.Loops(tb, 2), Budget: budget, OnError: func(err error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.errs = append(w.errs, err)

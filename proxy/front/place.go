@@ -49,7 +49,7 @@ func (p *place) enter() (context.Context, error) {
 	s := p.conn.s
 	timed, stopTimer := context.WithTimeoutCause(s.ctx, p.timeout, errTimeout)
 	ctx, cancel := context.WithCancelCause(timed)
-	unwatch := s.watcher.Watch(p.conn.client, func() { cancel(hold.ErrGone) })
+	unwatch := hold.Watch(p.conn.client, func() { cancel(hold.ErrGone) })
 	p.ctx = ctx
 	p.cancel = func() {
 		unwatch()

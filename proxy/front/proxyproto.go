@@ -14,15 +14,10 @@ type ProxyProtocol byte
 // header returns what tells a backend who the client is. local is the address that the client reached here: the
 // proxy's own, as the Service's was translated on the way.
 func (v ProxyProtocol) header(client, local netip.AddrPort) ([]byte, error) {
-	// Unmapped, because a dual-stack listener shows IPv4 clients as ::ffff:a.b.c.d.
-	h := proxyproto.HeaderProxyFromAddrs(byte(v), tcpAddr(client), tcpAddr(local))
+	h := proxyproto.HeaderProxyFromAddrs(byte(v), net.TCPAddrFromAddrPort(client), net.TCPAddrFromAddrPort(local))
 	b, err := h.Format()
 	if err != nil {
 		return nil, fmt.Errorf("proxy protocol v%d header: %w", v, err)
 	}
 	return b, nil
-}
-
-func tcpAddr(a netip.AddrPort) *net.TCPAddr {
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port()))
 }

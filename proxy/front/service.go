@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"tpa.dev/tpa/proxy/hold"
 	"tpa.dev/tpa/proxy/listen"
 	"tpa.dev/tpa/proxy/relay"
+	"tpa.dev/tpa/proxy/tcp"
 )
 
 // ErrClosed is what a closed Service fails with.
@@ -28,7 +28,6 @@ type Service struct {
 	settings atomic.Pointer[Settings]
 	stats    Stats
 	held     hold.Budget // this Service's; config.Budget is that of all
-	watcher  hold.Watcher
 
 	ctx    context.Context // ends with Close; the cause is ErrClosed
 	cancel context.CancelCauseFunc
@@ -121,8 +120,8 @@ func (s *Service) openPort(want Port) error {
 	}
 	p = &port{pool: s.pool(want.Listen)}
 	p.passive.Store(want.Passive)
-	serve := func(c *net.TCPConn) { s.accepted(p, c) }
-	listener, err := listen.Open(want.Listen, serve, func(err error) {
+	serve := func(c *tcp.Conn) { s.accepted(p, c) }
+	listener, err := listen.Open(want.Listen, s.config.Loops, serve, func(err error) {
 		s.config.OnError(fmt.Errorf("%s: %w", s.config.Name, err))
 	})
 	if err != nil {
@@ -212,18 +211,23 @@ func (s *Service) Drain(ctx context.Context) error {
 	return &DrainError{Service: s.config.Name, Aborted: n}
 }
 
-// abort resets all connections, has later ones reset, and returns how many there were.
+// abort resets all connections, has later ones reset, and returns how many there were. Those that have no session yet
+// end with ctx.
 func (s *Service) abort() int {
 	s.mu.Lock()
 	s.closed = true
-	open := make([]*net.TCPConn, 0, 2*len(s.conns))
 	n := len(s.conns)
+	sessions := make([]*relay.Session, 0, n)
 	for c := range s.conns {
-		open = append(open, c.client, c.backend)
+		if c.session != nil {
+			sessions = append(sessions, c.session)
+		}
 	}
 	s.mu.Unlock()
 	s.cancel(ErrClosed)
-	relay.Abort(open...)
+	for _, session := range sessions {
+		session.Abort()
+	}
 	return n
 }
 

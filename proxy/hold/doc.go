@@ -4,12 +4,11 @@
 //		return errFull // refuse at once: waiting for a place to wait helps nobody
 //	}
 //	defer budget.Release()
-//	stop := watcher.Watch(conn, cancel) // cancel runs if the client goes away
+//	stop := hold.Watch(conn, cancel) // cancel runs if the client goes away
 //	defer stop()
 //	err := wake(ctx)
 //
-// A held connection costs the goroutine that waits and an entry in a Watcher, and no buffer: what the client has sent
-// stays in the kernel.
+// A held connection costs the goroutine that waits, and no buffer: what the client has sent stays in the kernel.
 //
 // A client has gone if its connection is reset, or if it has closed its side without ever having sent a byte. One that
 // has sent something and closed its side has made a request and waits for the answer.

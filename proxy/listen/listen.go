@@ -1,6 +1,6 @@
 // Package listen accepts TCP connections on one port, whatever happens, until it is closed.
 //
-//	l, err := listen.Open(20001, func(c *net.TCPConn) { go serve(c) }, func(err error) { report(err) })
+//	l, err := listen.Open(20001, loops, func(c *tcp.Conn) { go serve(c) }, func(err error) { report(err) })
 //	...
 //	l.Close()
 //
@@ -11,14 +11,11 @@
 package listen
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
+
+	"tpa.dev/tpa/proxy/tcp"
 )
 
 // Waiting times after accept errors: minBackoff, doubled with every further error in a row up to maxBackoff.
@@ -32,8 +29,8 @@ const lastCall = 10 * time.Millisecond
 
 // Listener is an open port.
 type Listener struct {
-	l       *net.TCPListener
-	serve   func(*net.TCPConn)
+	l       *tcp.Listener
+	serve   func(*tcp.Conn)
 	onError func(error)
 
 	close  sync.Once
@@ -41,39 +38,26 @@ type Listener struct {
 	ended  chan struct{} // the accept loop is over
 }
 
-// Open listens on port, on all addresses of both IP families; 0 picks a free port.
+// Open listens on port, on all addresses of both IP families; 0 picks a free port. Connections belong to the loops in
+// turn.
 //
 // serve is called for each connection by the accept loop itself and must return at once. onError, which may be nil, is
 // called for each accept error.
-func Open(port uint16, serve func(*net.TCPConn), onError func(error)) (*Listener, error) {
-	l, err := open(port)
+func Open(port uint16, loops *tcp.Loops, serve func(*tcp.Conn), onError func(error)) (*Listener, error) {
+	l, err := tcp.Listen(port, loops)
 	if err != nil {
 		return nil, fmt.Errorf("listen on port %d: %w", port, err)
 	}
 	if onError == nil {
 		onError = func(error) {}
 	}
-	lis := &Listener{
-		l: l.(*net.TCPListener), serve: serve, onError: onError,
-		closed: make(chan struct{}), ended: make(chan struct{}),
-	}
+	lis := &Listener{l: l, serve: serve, onError: onError, closed: make(chan struct{}), ended: make(chan struct{})}
 	go lis.acceptLoop()
 	return lis, nil
 }
 
-func open(port uint16) (net.Listener, error) {
-	// KeepAlive -1 keeps net from setting four options on every accepted socket: they inherit the listener's.
-	lc := net.ListenConfig{KeepAlive: -1, Control: control}
-	address := ":" + strconv.Itoa(int(port))
-	l, err := lc.Listen(context.Background(), "tcp", address)
-	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) { // no IPv6 here
-		l, err = lc.Listen(context.Background(), "tcp4", address)
-	}
-	return l, err
-}
-
 // Port returns the port that is listened on.
-func (l *Listener) Port() uint16 { return uint16(l.l.Addr().(*net.TCPAddr).Port) }
+func (l *Listener) Port() uint16 { return l.l.Port() }
 
 // Close accepts what has already queued up, closes the port and waits for the accept loop to end. The kernel resets
 // what it had completed and not handed over, so this order loses as little as a user program can.
@@ -90,7 +74,7 @@ func (l *Listener) acceptLoop() {
 	defer l.l.Close()
 	var wait time.Duration
 	for {
-		c, err := l.l.AcceptTCP()
+		c, err := l.l.Accept()
 		if err == nil {
 			wait = 0
 			l.serve(c)

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"tpa.dev/tpa/proxy/tcp"
 	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
@@ -35,10 +36,10 @@ func TestMain(m *testing.M) {
 }
 
 // open1 listens on a free port and passes what it accepts on.
-func open1(tb testing.TB) (*Listener, chan *net.TCPConn) {
+func open1(tb testing.TB) (*Listener, chan *tcp.Conn) {
 	tb.Helper()
-	conns := make(chan *net.TCPConn, 4096)
-	l, err := Open(0, func(c *net.TCPConn) { conns <- c }, func(err error) { tb.Error(err) })
+	conns := make(chan *tcp.Conn, 4096)
+	l, err := Open(0, tcptest.Loops(tb, 1), func(c *tcp.Conn) { conns <- c }, func(err error) { tb.Error(err) })
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -58,16 +59,22 @@ func TestBothFamilies(t *testing.T) {
 			t.Fatal(err)
 		}
 		accepted := <-conns
-		tcptest.Write(t, accepted, "hello")
+		if got, want := accepted.Remote().String(), c.LocalAddr().String(); got != want {
+			t.Errorf("client %s, want %s", got, want)
+		}
+		if got, err := accepted.Local(); got.String() != c.RemoteAddr().String() || err != nil {
+			t.Errorf("accepted at %s, %v; want %s", got, err, c.RemoteAddr())
+		}
+		_, _ = accepted.Write([]byte("hello"))
 		tcptest.WantRead(t, c.(*net.TCPConn), "hello")
 		_ = c.Close()
-		_ = accepted.Close()
+		accepted.Close()
 	}
 }
 
 func TestPortTaken(t *testing.T) {
 	l, _ := open1(t)
-	_, err := Open(l.Port(), nil, nil)
+	_, err := Open(l.Port(), tcptest.Loops(t, 1), nil, nil)
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), strconv.Itoa(int(l.Port()))) {
 		t.Errorf("error %v", err)
 	}
@@ -83,10 +90,10 @@ func TestCloseAndReopen(t *testing.T) {
 	if _, err := net.Dial("tcp", tcptest.Loopback(port).String()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("dial after Close: %v", err)
 	}
-	tcptest.Write(t, accepted, "still open")
+	_, _ = accepted.Write([]byte("still open"))
 	tcptest.WantRead(t, c, "still open")
-	_ = accepted.Close() // leaves TIME_WAIT behind, which must not keep the port
-	again, err := Open(port, func(c *net.TCPConn) { _ = c.Close() }, nil)
+	accepted.Close() // leaves TIME_WAIT behind, which must not keep the port
+	again, err := Open(port, tcptest.Loops(t, 1), (*tcp.Conn).Close, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,11 +103,11 @@ func TestCloseAndReopen(t *testing.T) {
 // What has queued up when the port is closed is accepted, not reset.
 func TestCloseServesTheQueue(t *testing.T) {
 	entered, release := make(chan struct{}, 100), make(chan struct{})
-	l, err := Open(0, func(c *net.TCPConn) {
+	l, err := Open(0, tcptest.Loops(t, 1), func(c *tcp.Conn) {
 		entered <- struct{}{}
 		<-release
 		_, _ = io.WriteString(c, "served")
-		_ = c.Close()
+		c.Close()
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +137,7 @@ func TestManyConnectionsLeaveNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		tcptest.Reset(c.(*net.TCPConn))
-		_ = (<-conns).Close()
+		(<-conns).Close()
 	}
 	if now := tcptest.Descriptors(t); now > fds {
 		t.Errorf("%d descriptors, %d before", now, fds)
@@ -138,33 +145,6 @@ func TestManyConnectionsLeaveNothing(t *testing.T) {
 	if now := runtime.NumGoroutine(); now > goroutines {
 		t.Errorf("%d goroutines, %d before", now, goroutines)
 	}
-}
-
-func TestKeepAliveIsInherited(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only set on Linux")
-	}
-	l, conns := open1(t)
-	tcptest.Dial(t, tcptest.Loopback(l.Port()))
-	c := <-conns
-	defer c.Close()
-	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = raw.Control(func(fd uintptr) {
-		for _, option := range []struct{ level, name, want int }{
-			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-			{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60},
-			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
-			{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
-			{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		} {
-			if got, err := unix.GetsockoptInt(int(fd), option.level, option.name); got != option.want || err != nil {
-				t.Errorf("option %d/%d is %d, %v; want %d", option.level, option.name, got, err, option.want)
-			}
-		}
-	})
 }
 
 func TestSurvivesEMFILE(t *testing.T) {
@@ -197,8 +177,13 @@ func TestSurvivesEMFILE(t *testing.T) {
 // then still accept.
 func starve() error {
 	const failures = 5
-	conns, errs := make(chan *net.TCPConn, 1), make(chan error, 100)
-	l, err := Open(0, func(c *net.TCPConn) { conns <- c }, func(err error) { errs <- err })
+	conns, errs := make(chan *tcp.Conn, 1), make(chan error, 100)
+	loops, err := tcp.Start(1)
+	if err != nil {
+		return err
+	}
+	defer loops.Close()
+	l, err := Open(0, loops, func(c *tcp.Conn) { conns <- c }, func(err error) { errs <- err })
 	if err != nil {
 		return err
 	}

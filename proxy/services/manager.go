@@ -19,6 +19,7 @@ import (
 	"tpa.dev/tpa/proxy/front"
 	"tpa.dev/tpa/proxy/hold"
 	"tpa.dev/tpa/proxy/target"
+	"tpa.dev/tpa/proxy/tcp"
 )
 
 // retryAfter is when a port that could not be opened is tried again.
@@ -39,6 +40,8 @@ type Options struct {
 	Linger time.Duration
 	// MaxHeld is how many connections this proxy holds at once for all Services.
 	MaxHeld int
+	// Loops are what connections belong to. They must outlast Run.
+	Loops *tcp.Loops
 }
 
 // Manager serves the managed Services of a namespace.

@@ -88,6 +88,7 @@ func (m *Manager) newFront(name string) *front.Service {
 	return front.New(front.Config{
 		Name:    m.options.Namespace + "/" + name,
 		Target:  front.Open{},
+		Loops:   m.options.Loops,
 		Budget:  &m.budget,
 		OnError: func(err error) { m.log.Debug("connection", zap.Error(err)) },
 		OnHeld:  func(waited time.Duration, outcome front.Outcome) { m.metrics.held(name, waited, outcome) },

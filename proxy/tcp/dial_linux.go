@@ -25,6 +25,9 @@ func Dial(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Durati
 }
 
 func dial(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Duration) (*Conn, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	family, sa := sockaddr(addr)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {
