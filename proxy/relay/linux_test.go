@@ -70,11 +70,7 @@ func TestSustainedFlowIsSpliced(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	client, err1 := l1.Accept()
-	backend, err2 := l2.Accept()
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
-	}
+	client, backend := tcptest.NextConn(t, l1), tcptest.NextConn(t, l2)
 	before := bytesRead(t)
 	var act Activity
 	result := make(chan Result, 1)

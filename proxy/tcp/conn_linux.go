@@ -13,39 +13,20 @@ import (
 
 // Conn is a TCP connection.
 type Conn struct {
-	fd     int
-	slot   uint32 // of loop; 0: not registered
-	loop   *Loop
+	socket
 	remote netip.AddrPort
 }
-
-// Loop returns the loop that the connection belongs to.
-func (c *Conn) Loop() *Loop { return c.loop }
 
 // Remote returns the peer's address, an IPv4 one as such.
 func (c *Conn) Remote() netip.AddrPort { return c.remote }
 
 // Local returns this end's address, an IPv4 one as such.
 func (c *Conn) Local() (netip.AddrPort, error) {
-	sa, err := unix.Getsockname(c.fd)
+	sa, err := syscall.Getsockname(c.fd)
 	if err != nil {
 		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
 	}
 	return addrPort(sa), nil
-}
-
-// FD returns the descriptor, for system calls that do not wait. It is the owner's to use until Close or Abort.
-func (c *Conn) FD() int { return c.fd }
-
-// Notify has h told of what happens from now on, what is the case now first. A handler that was told before may still be
-// told of one more event.
-func (c *Conn) Notify(h Handler) error {
-	if c.slot != 0 {
-		return c.loop.hand(c.fd, c.slot, h)
-	}
-	slot, err := c.loop.register(c.fd, h)
-	c.slot = slot
-	return err
 }
 
 // Write writes what the kernel takes at once.
@@ -60,14 +41,6 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // CloseWrite tells the peer that nothing more will be sent.
 func (c *Conn) CloseWrite() { _ = unix.Shutdown(c.fd, unix.SHUT_WR) }
-
-// Close ends the connection in good order: what was written still arrives. Only once, and not after Abort.
-func (c *Conn) Close() {
-	if c.slot != 0 {
-		c.loop.forget(c.slot)
-	}
-	_ = unix.Close(c.fd)
-}
 
 // Abort closes the connection with a reset, so that the peer does not take what it has read for all there was. Bytes that
 // the kernel has not sent yet are lost. Only once, and not after Close.
@@ -89,11 +62,11 @@ func (c *Conn) Failure() error {
 	}
 }
 
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
+func addrPort(sa syscall.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
 	default:
 		return netip.AddrPort{}

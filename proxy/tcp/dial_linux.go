@@ -33,7 +33,7 @@ func dial(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Durati
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	c := &Conn{fd: fd, loop: l, remote: addr}
+	c := &Conn{socket: socket{fd: fd, loop: l}, remote: addr}
 	if err := options(fd); err != nil {
 		c.Close()
 		return nil, err

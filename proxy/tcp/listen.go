@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// ErrNone says that no connection has queued up.
+var ErrNone = errors.New("no connection")
+
 // listen opens a port of both IP families, or of IPv4 where there is no other.
 func listen(port uint16, control func(network, address string, raw syscall.RawConn) error) (*net.TCPListener, error) {
 	// KeepAlive -1 keeps net from setting four options on every accepted socket: they inherit the listener's.

@@ -7,15 +7,13 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Listener is an open port. Its methods may be called at once by many, Accept by one.
+// Listener is an open port.
 type Listener struct {
-	file  *os.File // Go's own poller waits for it
-	raw   syscall.RawConn
+	socket
 	port  uint16
 	loops *Loops
 }
@@ -32,46 +30,40 @@ func Listen(port uint16, loops *Loops) (*Listener, error) {
 		return nil, err
 	}
 	defer l.Close()
-	file, err := l.File()
+	fd, err := duplicate(l)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := file.SyscallConn()
+	bound := uint16(l.Addr().(*net.TCPAddr).Port)
+	return &Listener{socket: socket{fd: fd, loop: loops.Next()}, port: bound, loops: loops}, nil
+}
+
+// duplicate returns a descriptor of what net has opened, which stays open when l is closed.
+func duplicate(l *net.TCPListener) (fd int, err error) {
+	raw, err := l.SyscallConn()
 	if err != nil {
-		_ = file.Close()
-		return nil, err
+		return 0, err
 	}
-	return &Listener{file: file, raw: raw, port: uint16(l.Addr().(*net.TCPAddr).Port), loops: loops}, nil
+	var failed error
+	err = raw.Control(func(own uintptr) { fd, failed = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(err, os.NewSyscallError("fcntl", failed))
 }
 
 // Port returns the port that is listened on.
 func (l *Listener) Port() uint16 { return l.port }
 
-// Accept waits for a connection. It asks the kernel for nothing but the connection: who needs this end's address, or
-// options of its own, asks later.
+// Accept returns a connection that has queued up, or ErrNone. It asks the kernel for nothing but the connection: who
+// needs this end's address, or options of its own, asks later.
 func (l *Listener) Accept() (*Conn, error) {
-	var fd int
-	var sa unix.Sockaddr
-	var failed error
-	err := l.raw.Read(func(listening uintptr) bool {
-		for {
-			fd, sa, failed = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			if !errors.Is(failed, unix.EINTR) && !errors.Is(failed, unix.ECONNABORTED) {
-				return !errors.Is(failed, unix.EAGAIN)
-			}
+	for {
+		fd, sa, err := syscall.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch {
+		case err == nil:
+			return &Conn{socket: socket{fd: fd, loop: l.loops.Next()}, remote: addrPort(sa)}, nil
+		case errors.Is(err, unix.EAGAIN):
+			return nil, ErrNone
+		case !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNABORTED):
+			return nil, os.NewSyscallError("accept4", err)
 		}
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case failed != nil:
-		return nil, os.NewSyscallError("accept4", failed)
 	}
-	return &Conn{fd: fd, loop: l.loops.Next(), remote: addrPort(sa)}, nil
 }
-
-// SetDeadline makes Accept fail with os.ErrDeadlineExceeded from then on.
-func (l *Listener) SetDeadline(t time.Time) error { return l.file.SetReadDeadline(t) }
-
-// Close closes the port. The kernel resets what it has completed and not handed over.
-func (l *Listener) Close() error { return l.file.Close() }

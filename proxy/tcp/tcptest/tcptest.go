@@ -78,12 +78,19 @@ func Pair(tb testing.TB, loops *tcp.Loops) (near *tcp.Conn, far *net.TCPConn) {
 	}
 	defer l.Close()
 	far = Dial(tb, Loopback(l.Port()))
-	_ = l.SetDeadline(time.Now().Add(Patience))
-	near, err = l.Accept()
+	near = NextConn(tb, l)
+	return near, far
+}
+
+// NextConn returns the next connection of l.
+func NextConn(tb testing.TB, l *tcp.Listener) (c *tcp.Conn) {
+	tb.Helper()
+	var err error
+	Eventually(tb, "a connection", func() bool { c, err = l.Accept(); return !errors.Is(err, tcp.ErrNone) })
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return near, far
+	return c
 }
 
 // Reset closes c with a reset.
