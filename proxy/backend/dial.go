@@ -35,24 +35,34 @@ func (c *Conn) Backend() netip.AddrPort { return c.backend.addr }
 // Release stops counting the connection. It is called once, when the connection has ended.
 func (c *Conn) Release() { c.backend.inFlight.Add(-1) }
 
-// DialOnce makes one attempt and waits for nothing but the connect: it fails with ErrNoBackend or ErrBusy instead.
-func (p *Pool) DialOnce(ctx context.Context, l *tcp.Loop, client netip.AddrPort) (*Conn, error) {
+// Hello is what a connection begins with, sent by whoever dials. If it cannot be sent, the attempt has failed. Nil for
+// nothing. It must not wait.
+type Hello func(*tcp.Conn) error
+
+// DialOnce makes one attempt and waits for nothing, nor makes the caller wait: done is called once with the outcome, as
+// that of tcp.Connect. It fails at once with ErrNoBackend or ErrBusy if the attempt would have to wait.
+func (p *Pool) DialOnce(ctx context.Context, l *tcp.Loop, client netip.AddrPort, hello Hello, done func(*Conn, error)) {
 	s := p.load()
 	if len(s.backends) == 0 {
-		return nil, ErrNoBackend
+		done(nil, ErrNoBackend)
+		return
 	}
 	b := p.pick(s.backends, client.Addr())
 	select {
 	case b.connects <- struct{}{}:
 	default:
-		return nil, fmt.Errorf("dial %s: %w", b.addr, ErrBusy)
+		done(nil, fmt.Errorf("dial %s: %w", b.addr, ErrBusy))
+		return
 	}
-	return p.connect(ctx, l, b)
+	b.inFlight.Add(1)
+	tcp.Connect(ctx, l, b.addr, connectTimeout, func(c *tcp.Conn, err error) {
+		done(p.connected(ctx, b, c, hello, err))
+	})
 }
 
 // Dial connects to a backend, waiting for one to exist and trying again until ctx ends. The error then wraps the
 // context's cause, and ErrNoBackend or what the last attempt met.
-func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort) (*Conn, error) {
+func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort, hello Hello) (*Conn, error) {
 	r := retry{pool: p}
 	for {
 		s := p.load()
@@ -78,7 +88,7 @@ func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort) (*C
 		case <-ctx.Done():
 			return nil, r.gaveUp(ctx)
 		}
-		c, err := p.connect(ctx, l, b)
+		c, err := p.connect(ctx, l, b, hello)
 		if err == nil {
 			return c, nil
 		}
@@ -92,11 +102,22 @@ func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort) (*C
 	}
 }
 
-// connect makes one attempt, for which the caller has taken a token, and gives the token back.
-func (p *Pool) connect(ctx context.Context, l *tcp.Loop, b *Backend) (*Conn, error) {
+// connect makes one attempt, for which the caller has taken a token.
+func (p *Pool) connect(ctx context.Context, l *tcp.Loop, b *Backend, hello Hello) (*Conn, error) {
 	b.inFlight.Add(1)
 	c, err := tcp.Dial(ctx, l, b.addr, connectTimeout)
+	return p.connected(ctx, b, c, hello, err)
+}
+
+// connected notes the outcome of an attempt, and gives its token back.
+func (p *Pool) connected(ctx context.Context, b *Backend, c *tcp.Conn, hello Hello, err error) (*Conn, error) {
 	<-b.connects
+	if err == nil && hello != nil {
+		if err = hello(c); err != nil {
+			c.Close()
+			err = fmt.Errorf("dial %s: %w", b.addr, err)
+		}
+	}
 	if err != nil {
 		b.inFlight.Add(-1)
 		if ctx.Err() == nil {

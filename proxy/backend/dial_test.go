@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tpa.dev/tpa/proxy/tcp"
 	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
@@ -54,6 +55,14 @@ func patience(t *testing.T) context.Context {
 	return ctx
 }
 
+// dialOnce waits for the outcome of DialOnce.
+func dialOnce(p *Pool, ctx context.Context, l *tcp.Loop, client netip.AddrPort) (c *Conn, err error) {
+	done := make(chan struct{})
+	p.DialOnce(ctx, l, client, nil, func(conn *Conn, failed error) { c, err = conn, failed; close(done) })
+	<-done
+	return c, err
+}
+
 func end(c *Conn) {
 	c.Close()
 	c.Release()
@@ -73,7 +82,7 @@ func TestDialCountsUntilReleased(t *testing.T) {
 	addr := serving(t)
 	var p Pool
 	p.Set([]netip.AddrPort{addr})
-	c, err := p.Dial(patience(t), l, client)
+	c, err := p.Dial(patience(t), l, client, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +109,7 @@ func TestDialTriesOthers(t *testing.T) {
 		p.SetAffinity(affinity)
 		p.Set([]netip.AddrPort{refusing(t), refusing(t), addr, refusing(t)})
 		for i := range 20 {
-			c, err := p.Dial(patience(t), l, netip.AddrPortFrom(client.Addr(), uint16(i)))
+			c, err := p.Dial(patience(t), l, netip.AddrPortFrom(client.Addr(), uint16(i)), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +132,7 @@ func TestDialErrorSaysWhatHappened(t *testing.T) {
 	cause := errors.New("out of time")
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 50*time.Millisecond, cause)
 	defer cancel()
-	_, err := p.Dial(ctx, l, client)
+	_, err := p.Dial(ctx, l, client, nil)
 	if !errors.Is(err, cause) || !errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, ErrNoBackend) {
 		t.Errorf("error %v", err)
 	}
@@ -138,12 +147,12 @@ func TestDialErrorSaysWhatHappened(t *testing.T) {
 func TestDialWithoutBackends(t *testing.T) {
 	l := tcptest.Loops(t, 1).Next()
 	var p Pool
-	if _, err := p.DialOnce(context.Background(), l, client); !errors.Is(err, ErrNoBackend) {
+	if _, err := dialOnce(&p, context.Background(), l, client); !errors.Is(err, ErrNoBackend) {
 		t.Errorf("DialOnce: error %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(syscall.EPIPE)
-	if _, err := p.Dial(ctx, l, client); !errors.Is(err, ErrNoBackend) || !errors.Is(err, syscall.EPIPE) {
+	if _, err := p.Dial(ctx, l, client, nil); !errors.Is(err, ErrNoBackend) || !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("Dial: error %v", err)
 	}
 }
@@ -155,7 +164,7 @@ func TestBackendsThatAppearReleaseAllWaiting(t *testing.T) {
 	errs := make(chan error, waiting)
 	for range waiting {
 		go func() {
-			c, err := p.Dial(patience(t), l, client)
+			c, err := p.Dial(patience(t), l, client, nil)
 			if err == nil {
 				end(c)
 			}
@@ -180,12 +189,12 @@ func TestConnectsArePaced(t *testing.T) {
 	for range maxConnects {
 		b.connects <- struct{}{}
 	}
-	if _, err := p.DialOnce(context.Background(), l, client); !errors.Is(err, ErrBusy) {
+	if _, err := dialOnce(&p, context.Background(), l, client); !errors.Is(err, ErrBusy) {
 		t.Errorf("DialOnce: error %v, want %v", err, ErrBusy)
 	}
 	got := make(chan error)
 	dial := func() {
-		c, err := p.Dial(patience(t), l, client)
+		c, err := p.Dial(patience(t), l, client, nil)
 		if err == nil {
 			end(c)
 		}
@@ -207,7 +216,7 @@ func TestConnectsArePaced(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.connects <- struct{}{}
 	go func() {
-		_, err := p.Dial(ctx, l, client)
+		_, err := p.Dial(ctx, l, client, nil)
 		got <- err
 	}()
 	cancel()
@@ -228,7 +237,7 @@ func TestSetReleasesThePaced(t *testing.T) {
 	}
 	got := make(chan netip.AddrPort)
 	go func() {
-		c, err := p.Dial(patience(t), l, client)
+		c, err := p.Dial(patience(t), l, client, nil)
 		if err != nil {
 			t.Error(err)
 			close(got)
@@ -250,7 +259,7 @@ func TestCancelIsNotARefusal(t *testing.T) {
 	p.Set([]netip.AddrPort{serving(t)})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := p.DialOnce(ctx, l, client); err == nil {
+	if _, err := dialOnce(&p, ctx, l, client); err == nil {
 		t.Error("no error")
 	}
 	if p.load().backends[0].avoided(time.Now().UnixNano()) {
@@ -275,7 +284,7 @@ func BenchmarkDial(b *testing.B) {
 	p.Set([]netip.AddrPort{addr})
 	b.ReportAllocs()
 	for b.Loop() {
-		c, err := p.DialOnce(context.Background(), l, client)
+		c, err := dialOnce(&p, context.Background(), l, client)
 		if err != nil {
 			b.Fatal(err)
 		}

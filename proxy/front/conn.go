@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"tpa.dev/tpa/proxy/backend"
 	"tpa.dev/tpa/proxy/hold"
@@ -21,20 +20,22 @@ var (
 	errDial    = errors.New("connect to backend")
 )
 
-// conn is one accepted connection. A goroutine takes it as far as a relay session; after that only the session keeps it.
+// conn is one accepted connection. The loop takes it to a relay session by itself if nothing has to be waited for;
+// otherwise a goroutine does. After that only the session keeps it.
 type conn struct {
 	s      *Service
 	port   *port
 	client *tcp.Conn
 	place  place
 
-	target  Target         // that counts the connection as use; nil if none does
-	uncount func()         // ends counting by later Targets; nil if there is nothing to end
-	backend *backend.Conn  // from when it is connected
-	session *relay.Session // guarded by s.mu
+	act     *relay.Activity // that it counts in, from when it is admitted
+	target  Target          // that counts it as use; nil if none does
+	uncount func()          // ends counting by later Targets; nil if there is nothing to end
+	backend *backend.Conn   // from when it is connected
+	session *relay.Session  // guarded by s.mu
 }
 
-// accepted takes a connection from the accept loop, which it must not keep waiting.
+// accepted takes a connection from the loop that accepts, which it must not keep waiting.
 func (s *Service) accepted(p *port, client *tcp.Conn) {
 	s.stats.accepted.Add(1)
 	c := &conn{s: s, port: p, client: client}
@@ -45,15 +46,27 @@ func (s *Service) accepted(p *port, client *tcp.Conn) {
 		s.conns[c] = struct{}{}
 	}
 	s.mu.Unlock()
-	if closed {
+	switch {
+	case closed:
 		client.Abort()
 		s.stats.ended[Aborted].Add(1)
-		return
+	case c.tryAdmit(s.settings.Load()):
+		p.pool.DialOnce(s.ctx, client.Loop(), client.Remote(), c.hello(), c.dialed)
+	default:
+		go c.serve()
 	}
-	go c.serve()
 }
 
-// serve takes a connection to a relay session, or ends it.
+// dialed goes on after the first attempt to connect. If that has failed, the connection is held.
+func (c *conn) dialed(b *backend.Conn, err error) {
+	if err != nil {
+		go c.serve()
+		return
+	}
+	c.relay(b)
+}
+
+// serve takes a connection to a relay session, waiting for what is missing, or ends it.
 func (c *conn) serve() {
 	err := c.handle()
 	if err == nil {
@@ -73,55 +86,71 @@ func (c *conn) serve() {
 func (c *conn) handle() error {
 	for {
 		settings := c.s.settings.Load()
-		err := c.handleWith(settings)
+		c.place.timeout = settings.WakeTimeout
+		if !c.counts(settings) {
+			c.place.timeout = min(settings.WakeTimeout, passiveTimeout)
+		}
+		err := c.admit(settings)
+		if err == nil {
+			return c.proxy()
+		}
 		if !errors.Is(err, ErrRetired) || c.s.settings.Load() == settings {
 			return err
 		}
 	}
 }
 
-func (c *conn) handleWith(settings *Settings) error {
-	target := settings.Target
-	if c.port.passive.Load() || settings.ignores(c.client.Remote().Addr()) {
-		if !target.Awake() {
-			return errAsleep
-		}
-		c.place.timeout = min(settings.WakeTimeout, passiveTimeout)
-		return c.proxy(settings, &c.s.stats.ignored)
-	}
-	c.place.timeout = settings.WakeTimeout
-	if err := c.claim(settings); err != nil {
-		return err
-	}
-	c.target = target
-	if isOpen(target) {
-		c.uncount = c.s.countLater(c.client.Remote())
-	}
-	return c.proxy(settings, &c.s.stats.counted)
+// counts reports whether the connection is use of the target.
+func (c *conn) counts(settings *Settings) bool {
+	return !c.port.passive.Load() && !settings.ignores(c.client.Remote().Addr())
 }
 
-// claim returns nil once the connection counts as use of an awake target. It runs for every connection, and while the
-// claim is held it must cost nothing.
-func (c *conn) claim(settings *Settings) error {
-	target := settings.Target
-	if target.TryAcquire() {
+// tryAdmit admits the connection if that takes no waiting: the target is awake. It runs for every connection, and while
+// the claim is held it must cost nothing.
+func (c *conn) tryAdmit(settings *Settings) bool {
+	if !c.counts(settings) {
+		if !settings.Target.Awake() {
+			return false
+		}
+		c.act = &c.s.stats.ignored
+		return true
+	}
+	if !settings.Target.TryAcquire() {
+		return false
+	}
+	c.counted(settings)
+	return true
+}
+
+// counted notes that the target counts the connection.
+func (c *conn) counted(settings *Settings) {
+	c.act, c.target = &c.s.stats.counted, settings.Target
+	if isOpen(settings.Target) {
+		c.uncount = c.s.countLater(c.client.Remote())
+	}
+}
+
+// admit returns nil once the connection has an awake target, which it may have had before.
+func (c *conn) admit(settings *Settings) error {
+	switch {
+	case c.act != nil || c.tryAdmit(settings):
 		return nil
+	case !c.counts(settings):
+		return errAsleep
 	}
 	if settings.WakeOnData {
 		if err := c.firstByte(); err != nil {
 			return err
-		}
-		if target.TryAcquire() {
-			return nil
 		}
 	}
 	ctx, err := c.place.enter()
 	if err != nil {
 		return err
 	}
-	err = target.Acquire(ctx, c.client.Remote())
+	err = settings.Target.Acquire(ctx, c.client.Remote())
 	switch {
 	case err == nil:
+		c.counted(settings)
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w: %w", errWake, context.Cause(ctx), err)
@@ -138,22 +167,26 @@ func (c *conn) firstByte() error {
 	return hold.FirstByte(c.s.ctx, c.client)
 }
 
-// proxy connects to a backend and has a session relay.
-func (c *conn) proxy(settings *Settings, act *relay.Activity) error {
-	b, err := c.dial()
+// proxy connects to a backend, held until there is one, and has a session relay.
+func (c *conn) proxy() error {
+	ctx, err := c.place.enter()
 	if err != nil {
 		return err
 	}
-	c.backend = b
-	if v := settings.ProxyProtocol; v != 0 {
-		if err := c.introduce(v); err != nil {
-			b.Close()
-			return fmt.Errorf("%w: %w", errDial, err)
-		}
+	b, err := c.port.pool.Dial(ctx, c.client.Loop(), c.client.Remote(), c.hello())
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDial, err)
 	}
+	c.relay(b)
+	return nil
+}
+
+// relay has a session relay between the client and a backend.
+func (c *conn) relay(b *backend.Conn) {
+	c.backend = b
 	c.place.leave(Relayed)
 	c.s.stats.active.Add(1)
-	session := relay.Start(c.client, b.Conn, act, c.relayed)
+	session := relay.Start(c.client, b.Conn, c.act, c.relayed)
 	c.s.mu.Lock()
 	c.session = session
 	closed := c.s.closed
@@ -161,27 +194,6 @@ func (c *conn) proxy(settings *Settings, act *relay.Activity) error {
 	if closed {
 		session.Abort()
 	}
-	return nil
-}
-
-// introduce sends the backend a PROXY header. A fresh connection takes it whole.
-func (c *conn) introduce(v ProxyProtocol) error {
-	local, err := c.client.Local()
-	if err != nil {
-		return err
-	}
-	header, err := v.header(c.client.Remote(), local)
-	if err != nil {
-		return err
-	}
-	n, err := c.backend.Write(header)
-	if err == nil && n < len(header) {
-		err = io.ErrShortWrite
-	}
-	if err != nil {
-		return fmt.Errorf("proxy header to %s: %w", c.backend.Backend(), err)
-	}
-	return nil
 }
 
 // relayed is called when the session has ended.
@@ -214,24 +226,6 @@ func (c *conn) ended(outcome Outcome) {
 	defer c.s.mu.Unlock()
 	delete(c.s.conns, c)
 	c.s.noteEmpty()
-}
-
-// dial makes one attempt right away. Only if that fails is the connection held, or held on.
-func (c *conn) dial() (*backend.Conn, error) {
-	if !c.place.watching() {
-		if b, err := c.port.pool.DialOnce(c.s.ctx, c.client.Loop(), c.client.Remote()); err == nil {
-			return b, nil
-		}
-	}
-	ctx, err := c.place.enter()
-	if err != nil {
-		return nil, err
-	}
-	b, err := c.port.pool.Dial(ctx, c.client.Loop(), c.client.Remote())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDial, err)
-	}
-	return b, nil
 }
 
 // outcome classifies the error that handle returned.

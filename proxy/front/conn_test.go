@@ -316,28 +316,30 @@ func TestManyAtOnceLoseNone(t *testing.T) {
 	w.wantEnded(Relayed, n)
 }
 
-func TestFastPathDoesNotAllocate(t *testing.T) {
-	c, settings := claimable(t)
-	if n := testing.AllocsPerRun(100, func() { _ = c.claim(settings); c.s.config.Target.Release() }); n != 0 {
-		t.Errorf("%v allocations to claim an awake target", n)
+func TestAdmittingDoesNotAllocate(t *testing.T) {
+	c, settings := admissible(t)
+	if n := testing.AllocsPerRun(100, func() { c.tryAdmit(settings); c.target.Release() }); n != 0 {
+		t.Errorf("%v allocations to admit a connection to an awake target", n)
 	}
 }
 
-func BenchmarkClaim(b *testing.B) {
-	c, settings := claimable(b)
+func BenchmarkAdmit(b *testing.B) {
+	c, settings := admissible(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := c.claim(settings); err != nil {
-			b.Fatal(err)
+		if !c.tryAdmit(settings) {
+			b.Fatal("not admitted")
 		}
-		c.s.config.Target.Release()
+		c.target.Release()
 	}
 }
 
-func claimable(tb testing.TB) (*conn, *Settings) {
+func admissible(tb testing.TB) (*conn, *Settings) {
 	s := New(Config{Target: newTarget(true)})
 	tb.Cleanup(s.Close)
-	return &conn{s: s}, s.settings.Load()
+	near, _ := tcptest.Pair(tb, tcptest.Loops(tb, 1))
+	tb.Cleanup(near.Close)
+	return &conn{s: s, port: &port{}, client: near}, s.settings.Load()
 }
 
 func BenchmarkConnection(b *testing.B) {

@@ -9,85 +9,102 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Dial connects to addr, for at most timeout and until ctx ends. The error is a *net.OpError; of an end of ctx it wraps
-// the cause, of a time-out os.ErrDeadlineExceeded.
-func Dial(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Duration) (*Conn, error) {
-	c, err := dial(ctx, l, addr, timeout)
-	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
-	}
-	return c, nil
-}
-
-func dial(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Duration) (*Conn, error) {
+// Connect connects to addr without waiting. done is called once with the outcome: before Connect returns if it is known
+// by then, otherwise from the loop, which done must not keep waiting; or, when timeout is over or ctx ends, from another
+// goroutine. The error is a *net.OpError; of an end of ctx it wraps the cause, of a time-out os.ErrDeadlineExceeded.
+func Connect(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Duration, done func(*Conn, error)) {
+	w := &connecting{addr: addr, done: done}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		w.finish(context.Cause(ctx))
+		return
 	}
 	family, sa := sockaddr(addr)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		w.finish(os.NewSyscallError("socket", err))
+		return
 	}
-	c := &Conn{socket: socket{fd: fd, loop: l}, remote: addr}
+	w.conn = &Conn{socket: socket{fd: fd, loop: l}, remote: addr}
 	if err := options(fd); err != nil {
-		c.Close()
-		return nil, err
+		w.finish(err)
+		return
 	}
 	err = unix.Connect(fd, sa)
-	if errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EINTR) {
-		err = c.connected(ctx, timeout)
-	} else if err != nil {
-		err = os.NewSyscallError("connect", err)
-	}
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// connected waits for the end of a connect. Towards a peer on the same machine that is reached already: the kernel has
-// done the handshake within the call, and all that is left is to see it.
-func (c *Conn) connected(ctx context.Context, timeout time.Duration) error {
-	state := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLOUT}}
-	if n, err := unix.Poll(state, 0); err != nil || n == 0 {
-		if err := c.awaitConnect(ctx, timeout); err != nil {
-			return err
-		}
-	} else if state[0].Revents&(unix.POLLERR|unix.POLLHUP) == 0 {
-		return nil
-	}
-	return os.NewSyscallError("connect", c.Failure())
-}
-
-func (c *Conn) awaitConnect(ctx context.Context, timeout time.Duration) error {
-	done := make(connecting, 1)
-	if err := c.Notify(done); err != nil {
-		return err
-	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-timer.C:
-		return fmt.Errorf("connect: %w", os.ErrDeadlineExceeded)
-	case <-ctx.Done():
-		return fmt.Errorf("connect: %w", context.Cause(ctx))
-	}
-}
-
-// connecting gets a value when a connect has ended.
-type connecting chan struct{}
-
-func (done connecting) Ready(Events) {
-	select {
-	case done <- struct{}{}:
+	switch {
+	case err == nil:
+		w.finish(nil)
+	case !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.EINTR):
+		w.finish(os.NewSyscallError("connect", err))
+	case connected(fd):
+		w.finish(nil)
 	default:
+		w.wait(ctx, timeout)
 	}
+}
+
+// connected reports whether a connect has succeeded. Towards a peer on the same machine it has when the call returns,
+// whatever that says: the kernel has done the handshake meanwhile.
+func connected(fd int) bool {
+	state := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(state, 0)
+	return n == 1 && err == nil && state[0].Revents == unix.POLLOUT
+}
+
+// connecting is a connect under way.
+type connecting struct {
+	addr netip.AddrPort
+	conn *Conn
+	done func(*Conn, error)
+
+	mu     sync.Mutex
+	over   bool
+	timer  *time.Timer
+	detach func() bool // from the context
+}
+
+func (w *connecting) wait(ctx context.Context, timeout time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(timeout, func() { w.end(func() error { return fmt.Errorf("connect: %w", os.ErrDeadlineExceeded) }) })
+	w.detach = context.AfterFunc(ctx, func() { w.end(func() error { return fmt.Errorf("connect: %w", context.Cause(ctx)) }) })
+	if err := w.conn.Notify(w); err != nil {
+		go w.end(func() error { return err })
+	}
+}
+
+// Ready is told by the loop that the connect has ended.
+func (w *connecting) Ready(Events) {
+	w.end(func() error { return os.NewSyscallError("connect", w.conn.Failure()) })
+}
+
+// end finishes a connect that was waited for, unless somebody else has. why is called only if not, while conn is open.
+func (w *connecting) end(why func() error) {
+	w.mu.Lock()
+	if w.over {
+		w.mu.Unlock()
+		return
+	}
+	w.over = true
+	w.timer.Stop()
+	w.detach()
+	err := why()
+	w.mu.Unlock()
+	w.finish(err)
+}
+
+func (w *connecting) finish(err error) {
+	if err == nil {
+		w.done(w.conn, nil)
+		return
+	}
+	if w.conn != nil {
+		w.conn.Close()
+	}
+	w.done(nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(w.addr), Err: err})
 }

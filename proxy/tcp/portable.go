@@ -52,14 +52,17 @@ func (c *Conn) Abort() {
 	_ = c.TCPConn.Close()
 }
 
-// Dial connects to addr, for at most timeout and until ctx ends.
-func Dial(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Duration) (*Conn, error) {
-	d := net.Dialer{Timeout: timeout}
-	c, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, addr)
-	if err != nil {
-		return nil, err
-	}
-	return &Conn{TCPConn: c, loop: l, remote: addr}, nil
+// Connect connects to addr, and calls done with the outcome from another goroutine.
+func Connect(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Duration, done func(*Conn, error)) {
+	go func() {
+		d := net.Dialer{Timeout: timeout}
+		c, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, addr)
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(&Conn{TCPConn: c, loop: l, remote: addr}, nil)
+	}()
 }
 
 // Listener is an open port.
