@@ -28,6 +28,8 @@ type Listener struct {
 
 func start(l *tcp.Listener, serve func(*tcp.Conn), onError func(error)) (*Listener, error) {
 	lis := &Listener{l: l, serve: serve, onError: onError}
+	lis.mu.Lock()
+	defer lis.mu.Unlock()
 	return lis, l.Notify(lis)
 }
 
