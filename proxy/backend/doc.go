@@ -10,9 +10,9 @@
 //	conn.Close()
 //	conn.Release()
 //
-// Dial prefers the backend with fewer connections of two taken at random or, with affinity, the one that the client's
-// address hashes to. It waits while there is none, moves on to others when one refuses, and lets only so many connects
-// run at once towards each, so that a thousand connections released together do not overflow a listen queue.
+// Dial prefers the backend with the fewest connections or, with affinity, the one that the client's address hashes to. It
+// waits while there is none, moves on to others when one refuses, and lets only so many connects run at once towards
+// each, so that a thousand connections released together do not overflow a listen queue.
 //
 // The package does not watch anything, does not check health and knows nothing of what is sent.
 package backend

@@ -7,49 +7,54 @@ import (
 	"time"
 )
 
-// policy chooses one of several backends, at least one, for a client. It must not allocate: it runs for every connection.
-type policy func(backends []*Backend, client netip.Addr, now int64) *Backend
+// What weighs more than any number of connections in the choice of a backend.
+const (
+	pacedWeight   = 1 << 32 // its connects are all taken: one would have to wait
+	refusedWeight = 1 << 40 // it refused lately
+)
 
+// pick chooses one of several backends, at least one, for a client. It does not allocate: it runs for every connection.
 func (p *Pool) pick(backends []*Backend, client netip.Addr) *Backend {
-	var choose policy = leastOfTwo
+	now := time.Now().UnixNano()
 	if p.affinity.Load() {
-		choose = rendezvous
+		return rendezvous(backends, client, now)
 	}
-	return choose(backends, client, time.Now().UnixNano())
+	return leastLoaded(backends, rand.IntN(len(backends)), now)
 }
 
-// leastOfTwo takes two backends at random and returns the one with fewer connections. That comes close to the least
-// loaded of all, without the herd that a common favourite draws (Mitzenmacher, "The Power of Two Choices").
-func leastOfTwo(backends []*Backend, _ netip.Addr, now int64) *Backend {
-	n := len(backends)
-	if n == 1 {
-		return backends[0]
-	}
-	i := rand.IntN(n)
-	j := rand.IntN(n - 1)
-	if j >= i {
-		j++
-	}
-	a, b := backends[i], backends[j]
-	if a.avoided(now) && b.avoided(now) {
-		for k := range n { // from i on, so that the avoided ones' load does not all fall on one neighbour
-			if c := backends[(i+k)%n]; !c.avoided(now) {
-				return c
-			}
+// leastLoaded returns the backend with the lowest load, among equals the first from start on, which is to be random.
+//
+// The lesser of two random choices is what many take instead, because a favourite that all see draws a herd as long as
+// they look at old counts (Mitzenmacher, "The Power of Two Choices"). A proxy's own counts are never old, and what other
+// proxies have is in nobody's counts: a look at all spreads better, with one proxy or several (TestSpread). It takes
+// 0.1 µs at 16 backends and 0.4 µs at 100, of about 50 µs that a connection takes.
+func leastLoaded(backends []*Backend, start int, now int64) *Backend {
+	var best *Backend
+	var least int64
+	for i := start; ; {
+		b := backends[i]
+		if load := b.load(now); best == nil || load < least {
+			best, least = b, load
+		}
+		if i++; i == len(backends) {
+			i = 0
+		}
+		if i == start {
+			return best
 		}
 	}
-	if less(b, a, now) {
-		return b
-	}
-	return a
 }
 
-// less reports whether a is to be preferred to b.
-func less(a, b *Backend, now int64) bool {
-	if x, y := a.avoided(now), b.avoided(now); x != y {
-		return y
+// load is what a backend's connections and its state weigh.
+func (b *Backend) load(now int64) int64 {
+	load := b.inFlight.Load()
+	if len(b.connects) == cap(b.connects) {
+		load += pacedWeight
 	}
-	return a.inFlight.Load() < b.inFlight.Load()
+	if b.avoided(now) {
+		load += refusedWeight
+	}
+	return load
 }
 
 // rendezvous returns the backend whose hash with the client's address is highest. Every proxy finds the same one, and

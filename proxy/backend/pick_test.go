@@ -9,62 +9,81 @@ import (
 
 const now = int64(1_000_000)
 
-// backends makes one backend for each load; a negative load is that of one that refused lately.
-func backends(loads ...int) []*Backend {
+// backends makes one backend for each number of connections.
+func backends(connections ...int64) []*Backend {
 	var all []*Backend
-	for i, load := range loads {
-		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 80)
+	for i, n := range connections {
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)
 		b := &Backend{addr: addr, hash: hashAddr(addr), connects: make(chan struct{}, maxConnects)}
-		if load < 0 {
-			load = -load
-			b.avoid.Store(now + 1)
-		}
-		b.inFlight.Store(int64(load))
+		b.inFlight.Store(n)
 		all = append(all, b)
 	}
 	return all
 }
 
-func TestLeastOfTwo(t *testing.T) {
+func TestLeastLoaded(t *testing.T) {
 	for _, tc := range []struct {
-		name  string
-		loads []int
-		never []int // indexes that must not be picked
+		name           string
+		connections    []int64
+		refused, paced []int
+		want           []int // one of these, and each of them from some start
 	}{
-		{"one", []int{7}, nil},
-		{"one that refused", []int{-7}, nil},
-		{"two: always the idle one", []int{5, 0}, []int{0}},
-		{"two: a refusal weighs more than load", []int{5, -1}, []int{1}},
-		{"three: the busiest is never the lesser of two", []int{1, 9, 1}, []int{1}},
-		{"three: two refused", []int{-1, -1, 9}, []int{0, 1}},
-		{"all refused: by load", []int{-1, -2}, []int{1}},
+		{"one", []int64{7}, nil, nil, []int{0}},
+		{"one that refused", []int64{7}, []int{0}, nil, []int{0}},
+		{"the idle one", []int64{5, 0, 3}, nil, nil, []int{1}},
+		{"equals share", []int64{2, 1, 1, 2, 1}, nil, nil, []int{1, 2, 4}},
+		{"a refusal weighs more than load", []int64{9, 0, 8}, []int{1}, nil, []int{2}},
+		{"all refused: by load", []int64{2, 1, 2}, []int{0, 1, 2}, nil, []int{1}},
+		{"a wait for a connect weighs more than load", []int64{900, 64}, nil, []int{1}, []int{0}},
+		{"all have one wait: by load", []int64{90, 64}, nil, []int{0, 1}, []int{1}},
+		{"rather wait than be refused", []int64{90, 0}, []int{1}, []int{0}, []int{0}},
+		{"rather be refused at once than later", []int64{90, 64}, []int{0, 1}, []int{1}, []int{0}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			all := backends(tc.loads...)
-			picked := make(map[*Backend]int)
-			for range 1000 {
-				picked[leastOfTwo(all, netip.Addr{}, now)]++
+			all := backends(tc.connections...)
+			for _, i := range tc.refused {
+				all[i].avoid.Store(now + 1)
 			}
-			for _, i := range tc.never {
-				if n := picked[all[i]]; n > 0 {
-					t.Errorf("backend %d was picked %d times", i, n)
+			for _, i := range tc.paced {
+				for range maxConnects {
+					all[i].connects <- struct{}{}
 				}
 			}
-			if want := len(all) - len(tc.never); len(picked) != want {
-				t.Errorf("%d backends were picked, want %d", len(picked), want)
+			picked := make(map[*Backend]bool)
+			for start := range all {
+				picked[leastLoaded(all, start, now)] = true
+			}
+			for _, i := range tc.want {
+				if !picked[all[i]] {
+					t.Errorf("backend %d is picked from no start", i)
+				}
+				delete(picked, all[i])
+			}
+			for b := range picked {
+				t.Errorf("backend %s is picked", b.addr)
 			}
 		})
 	}
 }
 
-func TestLeastOfTwoSpreads(t *testing.T) {
-	all := backends(0, 0, 0, 0, 0, 0, 0, 0)
-	for range 8000 {
-		leastOfTwo(all, netip.Addr{}, now).inFlight.Add(1)
+// A backend that has just come gets the next connections, but never more connects than it can queue.
+func TestNewcomerIsNotOverrun(t *testing.T) {
+	all := backends(500, 500, 500, 0)
+	newcomer := all[3]
+	for range 10 * maxConnects { // none of the connects ends
+		b := leastLoaded(all, 0, now)
+		select {
+		case b.connects <- struct{}{}:
+			b.inFlight.Add(1)
+		default:
+		}
 	}
-	for i, b := range all {
-		if n := b.inFlight.Load(); n < 990 || n > 1010 {
-			t.Errorf("backend %d has %d of 8000 connections, want about 1000", i, n)
+	if n := newcomer.inFlight.Load(); n != maxConnects {
+		t.Errorf("%d connects to the newcomer, want %d", n, maxConnects)
+	}
+	for _, b := range all[:3] {
+		if n := b.inFlight.Load(); n != 500+maxConnects {
+			t.Errorf("%d connections to one of the others, want %d: they were free", n, 500+maxConnects)
 		}
 	}
 }
@@ -119,8 +138,8 @@ func TestPickDoesNotAllocate(t *testing.T) {
 
 func BenchmarkPick(b *testing.B) {
 	client := netip.MustParseAddr("192.0.2.1")
-	for _, n := range []int{1, 3, 100} {
-		all := backends(make([]int, n)...)
+	for _, n := range []int{1, 8, 16, 100, 1000} {
+		all := backends(make([]int64, n)...)
 		for _, affinity := range []bool{false, true} {
 			b.Run(fmt.Sprintf("backends=%d/affinity=%v", n, affinity), func(b *testing.B) {
 				var p Pool

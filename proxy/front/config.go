@@ -65,7 +65,7 @@ type Settings struct {
 	WakeOnData bool
 	// IgnoreSources are client networks whose connections neither wake nor count. Default none.
 	IgnoreSources []netip.Prefix
-	// Affinity sends all connections of one client address to one backend. Default false: to the least loaded of two.
+	// Affinity sends all connections of one client address to one backend. Default false: to the least loaded.
 	Affinity bool
 	// ProxyProtocol is the version of the header that backends are sent first. Default 0, none; 1 or 2.
 	ProxyProtocol ProxyProtocol
