@@ -108,7 +108,8 @@ lint: ## gofmt, go vet, staticcheck
 
 .PHONY: unit
 unit: ## unit tests with the race detector
-	@test/images/packages.sh /usr/bin/gcc=gcc /usr/include/stdlib.h=libc6-dev
+	@test/images/packages.sh /usr/bin/gcc=gcc /usr/include/stdlib.h=libc6-dev \
+		/usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 	CGO_ENABLED=1 go test -race ./...
 	cd test/cluster && CGO_ENABLED=1 go test -race ./...
 

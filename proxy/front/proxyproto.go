@@ -16,7 +16,9 @@ import (
 type ProxyProtocol byte
 
 // header returns what tells a backend who the client is. local is the address that the client reached here: the
-// proxy's own, as the Service's was translated on the way.
+// proxy's own, as the Service's was translated on the way. A Service has several (cluster IPs, load balancers, node
+// ports), and which of them was dialed is known on the node only. Both are of one family, so that there is no need of
+// UNKNOWN; and as nothing is connected but for a client, none of LOCAL.
 func (v ProxyProtocol) header(client, local netip.AddrPort) ([]byte, error) {
 	h := proxyproto.HeaderProxyFromAddrs(byte(v), net.TCPAddrFromAddrPort(client), net.TCPAddrFromAddrPort(local))
 	b, err := h.Format()
