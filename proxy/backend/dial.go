@@ -73,7 +73,7 @@ func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort, hel
 			continue
 		}
 		b := p.pick(s.backends, client.Addr())
-		if r.last != nil && b.avoided(time.Now().UnixNano()) { // all of them refused lately
+		if r.last != nil && (b.avoided(time.Now().UnixNano()) || localFault(r.last)) { // nobody would do better now
 			if !r.backOff(ctx, s.changed) {
 				return nil, r.gaveUp(ctx)
 			}
@@ -121,7 +121,9 @@ func (p *Pool) connected(ctx context.Context, b *Backend, c *tcp.Conn, hello Hel
 	if err != nil {
 		b.inFlight.Add(-1)
 		if ctx.Err() == nil {
-			b.avoid.Store(time.Now().Add(avoidFor).UnixNano())
+			if !localFault(err) {
+				b.avoid.Store(time.Now().Add(avoidFor).UnixNano())
+			}
 			if p.OnFailure != nil {
 				p.OnFailure(err)
 			}

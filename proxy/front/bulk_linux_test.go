@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"tpa.dev/tpa/proxy/front"
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 const (

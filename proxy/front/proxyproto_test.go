@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"tpa.dev/tpa/proxy/front"
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 // proxied is a Service that sends backends a PROXY header.
@@ -27,7 +27,7 @@ type proxied struct {
 func newProxied(t *testing.T, version front.ProxyProtocol) proxied {
 	t.Helper()
 	p := proxied{port: tcptest.FreePort(t)}
-	p.Service = front.New(front.Config{Name: "shop/web", Target: front.Open{}})
+	p.Service = front.New(front.Config{Name: "shop/web", Target: front.Open{}, Loops: tcptest.Loops(t, 1)})
 	t.Cleanup(p.Close)
 	p.SetSettings(front.Settings{ProxyProtocol: version})
 	if err := p.SetPorts([]front.Port{{Listen: p.port}}); err != nil {

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 // receiver is a real server that insists on a PROXY header.

@@ -4,7 +4,6 @@ package tcp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -24,26 +23,15 @@ func Connect(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Dur
 		w.finish(context.Cause(ctx))
 		return
 	}
-	family, sa := sockaddr(addr)
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	fd, err := startConnect(addr, sourcePorts{firstSource, lastSource})
 	if err != nil {
-		w.finish(os.NewSyscallError("socket", err))
-		return
-	}
-	w.conn = &Conn{socket: socket{fd: fd, loop: l}, remote: addr}
-	if err := options(fd); err != nil {
 		w.finish(err)
 		return
 	}
-	err = unix.Connect(fd, sa)
-	switch {
-	case err == nil:
+	w.conn = &Conn{socket: socket{fd: fd, loop: l}, remote: addr}
+	if connected(fd) {
 		w.finish(nil)
-	case !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.EINTR):
-		w.finish(os.NewSyscallError("connect", err))
-	case connected(fd):
-		w.finish(nil)
-	default:
+	} else {
 		w.wait(ctx, timeout)
 	}
 }

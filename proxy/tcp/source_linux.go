@@ -38,11 +38,15 @@ func startConnect(to netip.AddrPort, from sourcePorts) (fd int, err error) {
 		if err != nil {
 			return -1, os.NewSyscallError("socket", err)
 		}
+		if err := options(fd); err != nil {
+			_ = unix.Close(fd)
+			return -1, err
+		}
 		if try < sourceTries {
 			bindSource(fd, family, from.pick(to.Port()))
 		}
 		err = unix.Connect(fd, sa)
-		if err == nil || errors.Is(err, unix.EINPROGRESS) {
+		if err == nil || errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EINTR) {
 			return fd, nil
 		}
 		_ = unix.Close(fd)
