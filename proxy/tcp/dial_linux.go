@@ -59,7 +59,7 @@ type connecting struct {
 func (w *connecting) wait(ctx context.Context, timeout time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(timeout, func() { w.end(func() error { return fmt.Errorf("connect: %w", os.ErrDeadlineExceeded) }) })
+	w.timer = time.AfterFunc(timeout, func() { w.end(func() error { return os.NewSyscallError("connect", os.ErrDeadlineExceeded) }) })
 	w.detach = context.AfterFunc(ctx, func() { w.end(func() error { return fmt.Errorf("connect: %w", context.Cause(ctx)) }) })
 	if err := w.conn.Notify(w); err != nil {
 		go w.end(func() error { return err })
