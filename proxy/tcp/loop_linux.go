@@ -173,8 +173,11 @@ func (l *Loop) handler(index, generation uint32) Handler {
 func (l *Loop) stop() {
 	_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	<-l.ended
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	_ = unix.Close(l.wake)
 	_ = unix.Close(l.epoll)
+	l.epoll = -1 // the descriptor may soon be another's
 }
 
 // register has h told of fd's events from now on, the present ones first, and returns the slot for it.
