@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -153,8 +154,7 @@ func (l *Loop) run() {
 		}
 		if len(l.later) > 0 {
 			t := l.later[0]
-			l.later[0] = nil
-			l.later = l.later[1:]
+			l.later = slices.Delete(l.later, 0, 1) // keeps the room at the front, so that append allocates nothing
 			t.Run()
 		}
 	}

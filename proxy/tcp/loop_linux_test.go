@@ -94,7 +94,7 @@ func TestEventsOfClosedConnectionsAreDropped(t *testing.T) {
 	loops := tcptest.Loops(t, 1)
 	servers, addr := tcptest.Listen(t)
 	for range 20 {
-		release := holdUp(t, loops)
+		release := tcptest.HoldUp(t, loops)
 		var old, fresh [n]*tcp.Conn
 		var oldEars, freshEars [n]*ear
 		first := -1
@@ -121,7 +121,7 @@ func TestEventsOfClosedConnectionsAreDropped(t *testing.T) {
 		for i := range n {
 			old[i], fars[i] = tcptest.Pair(t, loops)
 			oldEars[i], freshEars[i] = newEar(), newEar()
-			notify(t, old[i], handlerFunc(func(events tcp.Events) {
+			notify(t, old[i], tcptest.HandlerFunc(func(events tcp.Events) {
 				oldEars[i].Ready(events)
 				if first < 0 {
 					first = i
@@ -135,7 +135,7 @@ func TestEventsOfClosedConnectionsAreDropped(t *testing.T) {
 		for range n {
 			tcptest.Accept(t, servers)
 		}
-		holdUp(t, loops)() // the loop is through with what it knew before
+		tcptest.HoldUp(t, loops)() // the loop is through with what it knew before
 		if failed != nil {
 			t.Fatal(failed)
 		}
@@ -163,27 +163,6 @@ func TestEventsOfClosedConnectionsAreDropped(t *testing.T) {
 	}
 }
 
-type handlerFunc func(tcp.Events)
-
-func (f handlerFunc) Ready(events tcp.Events) { f(events) }
-
-// holdUp stops the only one of loops, in between two waits, until release.
-func holdUp(t *testing.T, loops *tcp.Loops) (release func()) {
-	t.Helper()
-	held, free := make(chan struct{}), make(chan struct{})
-	near, _ := tcptest.Pair(t, loops)
-	var once sync.Once
-	notify(t, near, handlerFunc(func(tcp.Events) {
-		once.Do(func() {
-			close(held)
-			<-free
-		})
-	}))
-	t.Cleanup(near.Close)
-	<-held
-	return func() { close(free) }
-}
-
 // Between two looks for new events a loop runs one task, however many wait, and each in its turn.
 func TestTasksLeaveRoomForEvents(t *testing.T) {
 	const tasks, pings = 50, 2000
@@ -194,7 +173,7 @@ func TestTasksLeaveRoomForEvents(t *testing.T) {
 	var spinning sync.WaitGroup
 	spinning.Add(tasks)
 	total, before, got := 0, 0, 0
-	notify(t, near, handlerFunc(func(events tcp.Events) {
+	notify(t, near, tcptest.HandlerFunc(func(events tcp.Events) {
 		var b [2]byte
 		if n, _ := unix.Read(near.FD(), b[:]); n == 1 {
 			waits[got] = total - before

@@ -1,0 +1,162 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+	"weak"
+
+	"golang.org/x/sync/errgroup"
+
+	"tpa.dev/tpa/proxy/tcp"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
+)
+
+// However connections end, nothing of them is left: no goroutine, descriptor or pipe, and no session in a loop.
+func TestConnectionsLeaveNothing(t *testing.T) {
+	const workers, cycles = 8, 10_000
+	loops := tcptest.Loops(t, 2)
+	run := func(cycles int) {
+		t.Helper()
+		var g errgroup.Group
+		for w := range workers {
+			c := cycler{loops: loops, random: rand.New(rand.NewPCG(4, uint64(w)))}
+			g.Go(func() error { return c.run(t, cycles/workers) })
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(10 * workers) // what is made once: poller, pools
+	fds, goroutines := descriptors(t), runtime.NumGoroutine()
+	run(cycles)
+	tcptest.Eventually(t, "goroutines ended", func() bool { return runtime.NumGoroutine() <= goroutines })
+	if n := pipesTaken(); n != 0 {
+		t.Errorf("%d pipes are still taken", n)
+	}
+	if now := descriptors(t); now > fds {
+		t.Errorf("%d descriptors, %d before", now, fds)
+	}
+}
+
+// cycler opens connections through a relay and ends them, each in one of many ways.
+type cycler struct {
+	loops  *tcp.Loops
+	random *rand.Rand
+	act    Activity
+	peers  *net.TCPListener
+}
+
+func (c *cycler) run(t *testing.T, cycles int) (err error) {
+	c.peers, _ = tcptest.Listen(t)
+	defer c.peers.Close()
+	sessions := make([]weak.Pointer[Session], cycles)
+	for i := range sessions {
+		if sessions[i], err = c.once(); err != nil {
+			return err
+		}
+	}
+	tcptest.Eventually(t, "nobody knows a session", func() bool {
+		runtime.GC()
+		for _, s := range sessions {
+			if s.Value() != nil {
+				return false
+			}
+		}
+		return true
+	})
+	return nil
+}
+
+// once opens a connection, ends it in one way or another, and waits for the end of its session.
+func (c *cycler) once() (weak.Pointer[Session], error) {
+	loop := c.loops.Next()
+	front, client, err1 := c.connect(loop)
+	back, backend, err2 := c.connect(loop)
+	if err := errors.Join(err1, err2); err != nil {
+		return weak.Pointer[Session]{}, err
+	}
+	defer client.Close()
+	defer backend.Close()
+	ended := make(chan struct{})
+	s := Start(front, back, &c.act, func(Result) { close(ended) })
+	ways[c.random.IntN(len(ways))](c, s, client, backend)
+	select {
+	case <-ended:
+		return weak.Make(s), nil
+	case <-time.After(tcptest.Patience):
+		return weak.Pointer[Session]{}, errors.New("a session does not end")
+	}
+}
+
+// ways are how connections may end.
+var ways = []func(c *cycler, s *Session, client, backend *net.TCPConn){
+	func(_ *cycler, _ *Session, client, backend *net.TCPConn) { // in good order
+		_, _ = client.Write([]byte("x"))
+		_ = client.CloseWrite()
+		_, _ = io.Copy(backend, onlyReader{backend})
+		_ = backend.Close()
+		_, _ = io.Copy(io.Discard, client)
+	},
+	func(_ *cycler, _ *Session, client, backend *net.TCPConn) { // both at once
+		_ = client.Close()
+		_ = backend.Close()
+	},
+	func(_ *cycler, _ *Session, client, _ *net.TCPConn) { tcptest.Reset(client) },
+	func(_ *cycler, _ *Session, client, backend *net.TCPConn) { // reset after a half-close
+		_ = client.CloseWrite()
+		_, _ = io.Copy(io.Discard, backend)
+		tcptest.Reset(backend)
+	},
+	func(c *cycler, _ *Session, client, backend *net.TCPConn) { // reset by one who does not read
+		stop := c.flood(client)
+		_, _ = backend.Read(make([]byte, 1))
+		tcptest.Reset(backend)
+		stop()
+	},
+	func(c *cycler, s *Session, client, backend *net.TCPConn) { // aborted at any moment of a sustained flow
+		stop := c.flood(client)
+		time.AfterFunc(rand.N(time.Millisecond), s.Abort)
+		_, _ = io.Copy(io.Discard, backend)
+		stop()
+	},
+	func(_ *cycler, s *Session, client, backend *net.TCPConn) { // aborted while others end it
+		_, _ = client.Write([]byte("x"))
+		go s.Abort()
+		_ = backend.Close()
+		_ = client.Close()
+	},
+}
+
+// flood sends until stop, or until the connection fails.
+func (c *cycler) flood(to *net.TCPConn) (stop func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		chunk := make([]byte, 64<<10)
+		for {
+			if _, err := to.Write(chunk); err != nil {
+				return
+			}
+		}
+	}()
+	return func() {
+		_ = to.Close()
+		<-ended
+	}
+}
+
+// connect returns both ends of a new connection, the near one on loop.
+func (c *cycler) connect(loop *tcp.Loop) (near *tcp.Conn, far *net.TCPConn, err error) {
+	near, err = tcp.Dial(context.Background(), loop, c.peers.Addr().(*net.TCPAddr).AddrPort(), tcptest.Patience)
+	if err != nil {
+		return nil, nil, err
+	}
+	far, err = c.peers.AcceptTCP()
+	return near, far, err
+}

@@ -1,0 +1,90 @@
+//go:build !portable
+
+package relay
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"tpa.dev/tpa/proxy/tcp/tcptest"
+)
+
+func TestDataAndFINTogether(t *testing.T) {
+	both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, _ error) {
+		cork(t, a) // so that data and FIN leave in one segment
+		tcptest.Write(t, a, "all there is")
+		_ = a.CloseWrite()
+		tcptest.WantRead(t, b, "all there is")
+		tcptest.WantEOF(t, b)
+		_ = b.Close()
+		tcptest.WantEOF(t, a)
+		if r := p.wait(t); r.Err != nil {
+			t.Error(r.Err)
+		}
+	})
+}
+
+func cork(t *testing.T, c *net.TCPConn) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, 1) })
+	if err := errors.Join(err, set); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestResetAfterHalfCloseIsPassedOn(t *testing.T) {
+	both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, errA error) {
+		_ = a.CloseWrite()
+		tcptest.WantEOF(t, b)
+		tcptest.Reset(a) // b sends nothing, so only watching a shows it
+		if r := p.wait(t); !errors.Is(r.Err, errA) {
+			t.Errorf("error %v, want %v", r.Err, errA)
+		}
+		tcptest.Eventually(t, "b cannot write any more", func() bool {
+			_, err := b.Write([]byte("x"))
+			return err != nil
+		})
+	})
+}
+
+// A reset is reported once, to the reader or to the writer, whoever comes first. Neither order may turn it into an end
+// in good order.
+func TestResetWhileWriting(t *testing.T) {
+	for range 50 {
+		both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, errA error) {
+			wrote := make(chan error)
+			go func() {
+				chunk := make([]byte, 4096)
+				for {
+					if _, err := b.Write(chunk); err != nil {
+						wrote <- err
+						return
+					}
+				}
+			}()
+			_, _ = io.ReadFull(a, make([]byte, 64<<10))
+			tcptest.Reset(a)
+			_, err := io.Copy(io.Discard, b)
+			if werr := <-wrote; !errors.Is(err, syscall.ECONNRESET) && !errors.Is(werr, syscall.ECONNRESET) {
+				t.Fatalf("b ended with %v when reading and %v when writing, want a reset", err, werr)
+			}
+			if r := p.wait(t); !errors.Is(r.Err, errA) {
+				t.Fatalf("error %v, want %v", r.Err, errA)
+			}
+			_ = b.Close()
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}

@@ -1,0 +1,11 @@
+//go:build !portable
+
+package relay
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,0 +1,37 @@
+//go:build !portable
+
+package tcptest
+
+import (
+	"sync"
+	"testing"
+
+	"tpa.dev/tpa/proxy/tcp"
+)
+
+// HandlerFunc is a function as a Handler.
+type HandlerFunc func(tcp.Events)
+
+// Ready calls f.
+func (f HandlerFunc) Ready(events tcp.Events) { f(events) }
+
+// HoldUp stops the only one of loops, between two events, until release: what happens meanwhile, the loop learns of at
+// once. After release has been called and HoldUp has returned again, the loop is through with all that it knew before.
+func HoldUp(tb testing.TB, loops *tcp.Loops) (release func()) {
+	tb.Helper()
+	held, free := make(chan struct{}), make(chan struct{})
+	near, _ := Pair(tb, loops)
+	tb.Cleanup(near.Close)
+	var once sync.Once
+	err := near.Notify(HandlerFunc(func(tcp.Events) {
+		once.Do(func() {
+			close(held)
+			<-free
+		})
+	}))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	<-held
+	return func() { close(free) }
+}
