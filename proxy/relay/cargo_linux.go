@@ -41,14 +41,24 @@ func (c *cargo) read(fd int) (int, error) {
 // fill is read for a sustained flow: into a pipe, or a large buffer if none is free.
 func (c *cargo) fill(fd int) (int, error) {
 	if c.pipe == nil && c.large == nil {
-		if c.pipe = takePipe(); c.pipe == nil {
-			c.large = large.Get().(*[largeSize]byte)
+		c.pipe = takePipe()
+	}
+	if c.pipe != nil {
+		n, err := retry(func() (int, error) { return splice(fd, c.pipe.w, pipeSize) })
+		if n != 0 || err != nil {
+			return c.loaded(n, err)
 		}
+		c.drop() // this is the end, or else urgent data, which only a read gets past
 	}
-	if c.large != nil {
-		return c.loaded(retry(func() (int, error) { return unix.Read(fd, c.large[:]) }))
+	return c.readLarge(fd)
+}
+
+// readLarge is fill without a pipe.
+func (c *cargo) readLarge(fd int) (int, error) {
+	if c.large == nil {
+		c.large = large.Get().(*[largeSize]byte)
 	}
-	return c.loaded(retry(func() (int, error) { return splice(fd, c.pipe.w, pipeSize) }))
+	return c.loaded(retry(func() (int, error) { return unix.Read(fd, c.large[:]) }))
 }
 
 func (c *cargo) loaded(n int, err error) (int, error) {

@@ -88,3 +88,36 @@ func TestResetWhileWriting(t *testing.T) {
 		}
 	}
 }
+
+// Urgent data splits what is read and what is spliced: the kernel stops in front of the urgent byte, and drops it. All that
+// is around it must arrive, although the loop learns of everything at once, and of the end with it.
+func TestUrgentData(t *testing.T) {
+	for _, end := range []bool{false, true} {
+		both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, _ error) {
+			release := tcptest.HoldUp(t, p.loops)
+			tcptest.Write(t, a, "before, ")
+			urgent(t, a, '!')
+			tcptest.Write(t, a, "after")
+			if end {
+				_ = a.CloseWrite()
+			}
+			release()
+			tcptest.WantRead(t, b, "before, after")
+			tcptest.Write(t, b, "x")
+			tcptest.WantRead(t, a, "x")
+		})
+	}
+}
+
+func urgent(t *testing.T, c *net.TCPConn, b byte) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent error
+	err = raw.Control(func(fd uintptr) { sent = unix.Sendto(int(fd), []byte{b}, unix.MSG_OOB, nil) })
+	if err := errors.Join(err, sent); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -28,6 +28,7 @@ type flow struct {
 	broken   error // why dst takes no more
 	ended    bool  // nothing more is read
 	hot      bool  // sustained: moved in slices
+	urgent   bool  // src has sent urgent data: nothing is spliced
 	putOff   bool  // waits for its turn
 }
 
@@ -60,6 +61,7 @@ func (f *flow) Ready(events tcp.Events) {
 
 // advance reads on after events of src, unless it is not yet time to.
 func (f *flow) advance(events tcp.Events) {
+	f.urgent = f.urgent || events&tcp.Urgent != 0
 	switch {
 	case f.ended || !f.cargo.empty():
 		if events&tcp.Failed != 0 {
@@ -82,7 +84,7 @@ func (f *flow) lookForFailure() {
 
 // exchange moves what src has sent. Events come once for each change, and those at hand are from before the read. So a
 // read that does not fill the buffer has emptied the socket, and whatever comes after it is another event; unless the
-// peer was about to close: that is a change too, and may have come with the data.
+// peer was about to close: that is a change too, and may have come with the data. Nor is urgent data what it reads up to.
 func (f *flow) exchange(events tcp.Events) {
 	for {
 		n, ok := f.load((*cargo).read)
@@ -95,7 +97,7 @@ func (f *flow) exchange(events tcp.Events) {
 			f.later()
 			return
 		}
-		if events&tcp.Ending == 0 {
+		if events&(tcp.Ending|tcp.Urgent) == 0 {
 			return
 		}
 	}
@@ -118,8 +120,12 @@ func (f *flow) Run() {
 		return
 	}
 	f.hot = false
+	read := (*cargo).fill
+	if f.urgent {
+		read = (*cargo).readLarge
+	}
 	for moved := 0; moved < slice; {
-		n, ok := f.load((*cargo).fill)
+		n, ok := f.load(read)
 		if !ok {
 			return
 		}

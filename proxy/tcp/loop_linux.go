@@ -29,7 +29,7 @@ type Events uint32
 
 // The Events that say that reading, or writing, is worth an attempt.
 const (
-	Readable Events = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	Readable Events = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 	Writable Events = unix.EPOLLOUT | unix.EPOLLHUP | unix.EPOLLERR
 )
 
@@ -38,6 +38,10 @@ const Ending Events = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 
 // Failed are the Events of a connection that has failed.
 const Failed Events = unix.EPOLLERR
+
+// Urgent are the Events of a peer that has sent urgent data. The kernel ends a read in front of it, however much there is
+// behind it, and splices nothing past it.
+const Urgent Events = unix.EPOLLPRI
 
 // Handler is told what happens to a connection. Ready runs on the connection's loop, and must not block: it holds up all
 // of the loop's connections. Events are edges: they tell of each change once.
@@ -224,7 +228,7 @@ func (l *Loop) release(index uint32) {
 // control asks for everything that a connection may ever wait for, so that once is enough. The caller holds mu.
 func (l *Loop) control(op, fd int, index uint32) error {
 	e := unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
+		Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
 		Fd:     int32(index), Pad: int32(l.slots[index].generation),
 	}
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.epoll, op, fd, &e))
