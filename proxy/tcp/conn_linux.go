@@ -62,6 +62,7 @@ func (c *Conn) Failure() error {
 	}
 }
 
+// addrPort takes an address of package syscall: what x/sys returns cost one system call more, getsockopt, to tell the protocol.
 func addrPort(sa syscall.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
 	case *syscall.SockaddrInet4:
