@@ -108,9 +108,10 @@ lint: ## gofmt, go vet, staticcheck
 
 .PHONY: unit
 unit: ## unit tests with the race detector
-	@test/images/packages.sh /usr/bin/gcc=gcc /usr/include/stdlib.h=libc6-dev \
+	@test/images/packages.sh /usr/bin/gcc=gcc /usr/include/stdlib.h=libc6-dev /usr/bin/strace=strace \
 		/usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race -tags portable ./proxy/tcp ./proxy/relay
 	cd test/cluster && CGO_ENABLED=1 go test -race ./...
 
 .PHONY: integration
