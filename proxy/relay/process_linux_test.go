@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,9 +28,9 @@ const (
 	limitEnv   = "RELAY_TEST_NOFILE"  // how many descriptors it may have; empty: as many as this process
 )
 
-// relayRole is a process that relays and does nothing else. It tells its port, then the end of each session and each
-// failure to accept or to dial, in a line of its own, and repeats what it is told, until its input ends. Then it says how
-// many descriptors it has.
+// relayRole is a process that relays and does nothing else. It tells its port and what it holds, then the end of each
+// session and each failure to accept or to dial, in a line of its own, and repeats what it is told, until its input ends.
+// Then it tells again what it holds.
 func relayRole() error {
 	if limit := os.Getenv(limitEnv); limit != "" {
 		n, err := strconv.ParseUint(limit, 10, 64)
@@ -52,17 +53,20 @@ func relayRole() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("port", l.Port())
 	go acceptAndRelay(l, backend)
+	fmt.Println("port", l.Port())
+	fmt.Println(holds())
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		fmt.Println(in.Text())
 	}
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return err
-	}
-	fmt.Println("descriptors", len(entries)-2*len(tokens))
+	fmt.Println(holds())
 	return nil
+}
+
+// holds says how many descriptors, but for the pipes', and goroutines this process has.
+func holds() string {
+	entries, err := os.ReadDir("/proc/self/fd")
+	return fmt.Sprintf("holds %d descriptors, %d goroutines, %v", len(entries)-2*len(tokens), runtime.NumGoroutine(), err)
 }
 
 func acceptAndRelay(l *tcp.Listener, backend netip.AddrPort) {
@@ -98,8 +102,7 @@ type process struct {
 	wait func() error // until it has ended
 
 	mu   sync.Mutex
-	said map[string]int // how many lines began with that word
-	last string
+	said map[string][]string // what followed each word that a line began with
 }
 
 // startProcess starts a relayRole, by a command that runs it if there is one.
@@ -114,7 +117,7 @@ func startProcess(t *testing.T, backend netip.AddrPort, limit string, command ..
 	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{in: in, said: map[string]int{}}
+	p := &process{in: in, said: map[string][]string{}}
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
@@ -128,27 +131,33 @@ func startProcess(t *testing.T, backend netip.AddrPort, limit string, command ..
 	})
 	t.Cleanup(func() { p.end(t) })
 	p.await(t, "port", 1)
-	var port uint16
-	if _, err := fmt.Sscanf(p.last, "port %d", &port); err != nil {
+	port, err := strconv.ParseUint(p.rest("port", 0), 10, 16)
+	if err != nil {
 		t.Fatal(err)
 	}
-	p.addr = tcptest.Loopback(port)
+	p.addr = tcptest.Loopback(uint16(port))
 	return p
 }
 
 func (p *process) hear(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	word, _, _ := strings.Cut(line, " ")
-	p.said[word]++
-	p.last = line
+	word, rest, _ := strings.Cut(line, " ")
+	p.said[word] = append(p.said[word], rest)
 }
 
 // count returns how often the process has said word.
 func (p *process) count(word string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.said[word]
+	return len(p.said[word])
+}
+
+// rest returns what followed word when the process said it for the i-th time.
+func (p *process) rest(word string, i int) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.said[word][i]
 }
 
 // await waits until the process has said word n times.
@@ -166,12 +175,11 @@ func (p *process) mark(t *testing.T, word string) {
 	p.await(t, word, 1)
 }
 
-// end ends the process, and returns the last line that it said.
-func (p *process) end(t *testing.T) (last string) {
+// end ends the process.
+func (p *process) end(t *testing.T) {
 	t.Helper()
 	_ = p.in.Close()
 	if err := p.wait(); err != nil {
 		t.Errorf("relay process: %v", err)
 	}
-	return p.last
 }

@@ -27,9 +27,8 @@ type traced struct {
 func startTraced(t *testing.T, backend netip.AddrPort) *traced {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "trace")
-	// Calls on descriptors and sockets are what the data path consists of; the rest is the Go runtime's own.
 	return &traced{
-		process: startProcess(t, backend, "", "strace", "-f", "-qq", "-e", "signal=none", "-e", "trace=%desc,%network", "-o", file),
+		process: startProcess(t, backend, "", "strace", "-f", "-qq", "-e", "signal=none", "-y", "-e", "trace=%desc,%network", "-o", file),
 		file:    file,
 	}
 }
@@ -47,7 +46,8 @@ type tally struct {
 	on    map[int]bool // which descriptors they were about
 }
 
-// between ends the process and returns the calls that it began after it had said one word and before it said the other.
+// between ends the process and returns the calls on sockets, pipes and epoll instances that it began after it had said one
+// word and before it said the other.
 func (tr *traced) between(t *testing.T, from, to string) calls {
 	t.Helper()
 	tr.end(t)
@@ -63,16 +63,18 @@ func (tr *traced) between(t *testing.T, from, to string) calls {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		l, ok := parseTrace(lines.Text())
+		if l.name == "epoll_ctl" && strings.Contains(l.rest, "EPOLLPRI") { // which Go's poller does not ask for
+			loop = l.fd
+		}
 		switch {
 		case !ok: // the end of a thread
 		case l.resumed:
 			begun[l.thread].add(l.returned)
 			delete(begun, l.thread)
-		case l.name == "epoll_create1" && loop < 0: // the process starts its loop before anything else
-			loop = int(l.returned)
 		case l.name == "write" && l.fd == unix.Stdout:
 			counts = (counts || strings.Contains(l.rest, `"`+from+`\n"`)) && !strings.Contains(l.rest, `"`+to+`\n"`)
-		case counts && (l.fd < 0 || l.fd > unix.Stderr) && l.name != "mmap":
+		case l.fd >= 0 && l.fd <= unix.Stderr:
+		case counts && l.ofDataPath():
 			if l.name == "epoll_pwait" && l.fd != loop {
 				l.name = goPoller
 			}
@@ -118,13 +120,14 @@ func (c calls) per(n int) string {
 type traceLine struct {
 	thread, name, rest string
 	resumed            bool
-	fd                 int // the first argument; -1 if that is no descriptor
+	fd                 int    // the first argument; -1 if that is no descriptor
+	kind               string // what that is
 	returned           int64
 }
 
 var (
 	traceFormat = regexp.MustCompile(`^(\d+) +(<\.\.\. )?(\w+)(?:\(| resumed>)(.*?)(?:= (-?\w+).*)?$`)
-	number      = regexp.MustCompile(`^\d+`)
+	descriptor  = regexp.MustCompile(`^(\d+)<([^>]*)>`)
 )
 
 func parseTrace(line string) (l traceLine, ok bool) {
@@ -134,8 +137,19 @@ func parseTrace(line string) (l traceLine, ok bool) {
 	}
 	l = traceLine{thread: m[1], resumed: m[2] != "", name: m[3], rest: m[4], fd: -1}
 	l.returned, _ = strconv.ParseInt(m[5], 0, 64)
-	if fd := number.FindString(l.rest); fd != "" {
-		l.fd, _ = strconv.Atoi(fd)
+	if fd := descriptor.FindStringSubmatch(l.rest); fd != nil {
+		l.fd, _ = strconv.Atoi(fd[1])
+		l.kind = fd[2]
 	}
 	return l, true
+}
+
+// ofDataPath tells calls that move or wait for connections from the runtime's own, on files and for memory.
+func (l traceLine) ofDataPath() bool {
+	for _, kind := range []string{"socket:", "pipe:", "anon_inode:[eventpoll]"} {
+		if strings.HasPrefix(l.kind, kind) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"socket", "pipe2", "poll", "ppoll"}, l.name)
 }
