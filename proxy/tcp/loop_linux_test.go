@@ -167,7 +167,7 @@ func TestEventsOfClosedConnectionsAreDropped(t *testing.T) {
 func TestTasksLeaveRoomForEvents(t *testing.T) {
 	const tasks, pings = 50, 2000
 	loops := tcptest.Loops(t, 1)
-	near, far := both(t, loops)
+	near, far := tcptest.LoopPair(t, loops)
 	var waits [pings]int
 	runs := make([]int, tasks)
 	var spinning sync.WaitGroup
@@ -200,27 +200,6 @@ func TestTasksLeaveRoomForEvents(t *testing.T) {
 	if least, most := slices.Min(runs), slices.Max(runs); most > least+1 {
 		t.Errorf("a task ran %d times while another ran %d times", most, least)
 	}
-}
-
-// both returns both ends of a connection, on one loop.
-func both(t *testing.T, loops *tcp.Loops) (near, far *tcp.Conn) {
-	t.Helper()
-	l, err := tcp.Listen(0, loops)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	far, err = tcp.Dial(t.Context(), loops.Next(), tcptest.Loopback(l.Port()), tcptest.Patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(far.Close)
-	near, err = l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(near.Close)
-	return near, far
 }
 
 // spinner is a Task that puts itself off again and again.

@@ -35,3 +35,24 @@ func HoldUp(tb testing.TB, loops *tcp.Loops) (release func()) {
 	<-held
 	return func() { close(free) }
 }
+
+// LoopPair returns both ends of a connection, each on one of the loops in turn.
+func LoopPair(tb testing.TB, loops *tcp.Loops) (near, far *tcp.Conn) {
+	tb.Helper()
+	l, err := tcp.Listen(0, loops)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	far, err = tcp.Dial(tb.Context(), loops.Next(), Loopback(l.Port()), Patience)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(far.Close)
+	near, err = l.Accept()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(near.Close)
+	return near, far
+}
