@@ -76,10 +76,25 @@ func (f *flow) advance(events tcp.Events) {
 
 // lookForFailure ends the session if src has failed while nobody reads from it.
 func (f *flow) lookForFailure() {
+	if f.endedByReset() {
+		return
+	}
 	if err := f.src.Failure(); err != nil {
 		src, _ := f.sides()
 		f.s.fail(src, os.NewSyscallError("read", err))
 	}
+}
+
+// endedByReset ends the session if the opposite direction, writing, was told of a reset of src. The kernel reports one
+// once, to whoever asks first; this direction only sees a plain end, or nothing.
+func (f *flow) endedByReset() bool {
+	broken := f.back().broken
+	if broken == nil || closedFirst(broken) {
+		return false
+	}
+	src, _ := f.sides()
+	f.s.fail(src, os.NewSyscallError("write", broken))
+	return true
 }
 
 // exchange moves what src has sent. Events come once for each change, and those at hand are from before the read. So a
@@ -190,17 +205,13 @@ func (f *flow) counter() *atomic.Int64 {
 	return &f.s.act.toClient
 }
 
-// end passes on that src has ended. A reset is reported once by the kernel, to whoever asks first: if that was the
-// opposite direction, writing, then this one has read a plain end that was none.
+// end passes on that src has ended.
 func (f *flow) end() {
-	back := f.back()
-	if back.broken != nil && !closedFirst(back.broken) {
-		src, _ := f.sides()
-		f.s.fail(src, os.NewSyscallError("write", back.broken))
+	if f.endedByReset() {
 		return
 	}
 	f.ended = true
-	if back.ended {
+	if f.back().ended {
 		f.s.finish()
 		return
 	}

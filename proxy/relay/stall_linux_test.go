@@ -25,6 +25,18 @@ func TestSourceGoneWhileDestinationStalls(t *testing.T) {
 	})
 }
 
+// The same while the other direction stalls, too: that one is told of the reset, by the kernel, which tells only once.
+func TestSourceGoneWhileBothStall(t *testing.T) {
+	both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, errA error) {
+		fill(t, a)
+		fill(t, b)
+		tcptest.Reset(a)
+		if r := p.wait(t); !errors.Is(r.Err, errA) {
+			t.Errorf("error %v, want %v", r.Err, errA)
+		}
+	})
+}
+
 // A destination that reads again after a while gets everything.
 func TestDestinationStallsAndGoesOn(t *testing.T) {
 	both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, _ error) {
