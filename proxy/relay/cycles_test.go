@@ -157,6 +157,8 @@ func (c *cycler) connect(loop *tcp.Loop) (near *tcp.Conn, far *net.TCPConn, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	far, err = c.peers.AcceptTCP()
-	return near, far, err
+	if far, err = c.peers.AcceptTCP(); err != nil {
+		return nil, nil, err
+	}
+	return near, far, far.SetDeadline(time.Now().Add(tcptest.Patience))
 }
