@@ -184,10 +184,11 @@ func (l *Loop) stop() {
 	l.epoll = -1 // the descriptor may soon be another's
 }
 
-// register has h told of fd's events from now on, the present ones first, and returns the slot for it.
-func (l *Loop) register(fd int, h Handler) (index uint32, err error) {
+// register gives a socket a slot, and has h told of its events from now on, the present ones first.
+func (l *Loop) register(s *socket, h Handler) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var index uint32
 	if n := len(l.free); n > 0 {
 		index = l.free[n-1]
 		l.free = l.free[:n-1]
@@ -196,11 +197,13 @@ func (l *Loop) register(fd int, h Handler) (index uint32, err error) {
 		l.slots = append(l.slots, slot{})
 	}
 	l.slots[index].handler = h
-	if err := l.control(unix.EPOLL_CTL_ADD, fd, index); err != nil {
+	s.slot = index // before the first event: its handler may close the socket
+	if err := l.control(unix.EPOLL_CTL_ADD, s.fd, index); err != nil {
 		l.release(index)
-		return 0, err
+		s.slot = 0
+		return err
 	}
-	return index, nil
+	return nil
 }
 
 // hand gives a slot to another handler, and has it told of the present events.

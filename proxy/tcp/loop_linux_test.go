@@ -217,6 +217,24 @@ func (s *spinner) Run() {
 	}
 }
 
+// A handler may close its connection when it is first told of something, be it before Notify returns.
+func TestHandlersMayClose(t *testing.T) {
+	loops := tcptest.Loops(t, 1)
+	for range 500 {
+		near, far := tcptest.Pair(t, loops)
+		closed := make(chan struct{})
+		notify(t, near, tcptest.HandlerFunc(func(tcp.Events) {
+			near.Close()
+			close(closed)
+		}))
+		<-closed
+		tcptest.WantEOF(t, far)
+	}
+	if n := loops.Registered(); n != 0 {
+		t.Errorf("%d connections are still registered", n)
+	}
+}
+
 // Whatever happens to connections, and from whichever goroutine they end, the loops keep nothing of them.
 func TestClosedConnectionsLeaveNoPlace(t *testing.T) {
 	const workers, cycles = 8, 500
