@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -85,7 +86,9 @@ func (c *cycler) once() (weak.Pointer[Session], error) {
 	defer backend.Close()
 	ended := make(chan struct{})
 	s := Start(front, back, &c.act, func(Result) { close(ended) })
-	ways[c.random.IntN(len(ways))](c, s, client, backend)
+	if err := ways[c.random.IntN(len(ways))](c, s, client, backend); err != nil {
+		return weak.Pointer[Session]{}, err
+	}
 	select {
 	case <-ended:
 		return weak.Make(s), nil
@@ -95,42 +98,55 @@ func (c *cycler) once() (weak.Pointer[Session], error) {
 }
 
 // ways are how connections may end.
-var ways = []func(c *cycler, s *Session, client, backend *net.TCPConn){
-	func(_ *cycler, _ *Session, client, backend *net.TCPConn) { // in good order
+var ways = []func(c *cycler, s *Session, client, backend *net.TCPConn) error{
+	func(_ *cycler, _ *Session, client, backend *net.TCPConn) error { // in good order
 		_, _ = client.Write([]byte("x"))
 		_ = client.CloseWrite()
-		_, _ = io.Copy(backend, onlyReader{backend})
+		if err := drain(backend); err != nil {
+			return err
+		}
 		_ = backend.Close()
-		_, _ = io.Copy(io.Discard, client)
+		return drain(client)
 	},
-	func(_ *cycler, _ *Session, client, backend *net.TCPConn) { // both at once
-		_ = client.Close()
-		_ = backend.Close()
+	func(_ *cycler, _ *Session, client, backend *net.TCPConn) error { // both at once
+		return errors.Join(client.Close(), backend.Close())
 	},
-	func(_ *cycler, _ *Session, client, _ *net.TCPConn) { tcptest.Reset(client) },
-	func(_ *cycler, _ *Session, client, backend *net.TCPConn) { // reset after a half-close
+	func(_ *cycler, _ *Session, client, _ *net.TCPConn) error {
+		tcptest.Reset(client)
+		return nil
+	},
+	func(_ *cycler, _ *Session, client, backend *net.TCPConn) error { // reset after a half-close
 		_ = client.CloseWrite()
-		_, _ = io.Copy(io.Discard, backend)
+		err := drain(backend)
 		tcptest.Reset(backend)
+		return err
 	},
-	func(c *cycler, _ *Session, client, backend *net.TCPConn) { // reset by one who does not read
+	func(c *cycler, _ *Session, client, backend *net.TCPConn) error { // reset by one who does not read
 		stop := c.flood(client)
-		_, _ = backend.Read(make([]byte, 1))
+		defer stop()
+		_, err := backend.Read(make([]byte, 1))
 		tcptest.Reset(backend)
-		stop()
+		return err
 	},
-	func(c *cycler, s *Session, client, backend *net.TCPConn) { // aborted at any moment of a sustained flow
+	func(c *cycler, s *Session, client, backend *net.TCPConn) error { // aborted at any moment of a sustained flow
 		stop := c.flood(client)
-		time.AfterFunc(rand.N(time.Millisecond), s.Abort)
-		_, _ = io.Copy(io.Discard, backend)
-		stop()
+		defer stop()
+		time.AfterFunc(time.Duration(c.random.Int64N(int64(time.Millisecond))), s.Abort)
+		return drain(backend)
 	},
-	func(_ *cycler, s *Session, client, backend *net.TCPConn) { // aborted while others end it
+	func(_ *cycler, s *Session, client, backend *net.TCPConn) error { // aborted while others end it
 		_, _ = client.Write([]byte("x"))
 		go s.Abort()
-		_ = backend.Close()
-		_ = client.Close()
+		return errors.Join(backend.Close(), client.Close())
 	},
+}
+
+// drain reads until the connection ends in any way.
+func drain(c *net.TCPConn) error {
+	if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return nil
 }
 
 // flood sends until stop, or until the connection fails.
