@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tpa.dev/tpa/proxy/listen"
 	"tpa.dev/tpa/proxy/tcp"
 	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
@@ -49,11 +50,10 @@ func relayRole() error {
 	if err != nil {
 		return err
 	}
-	l, err := tcp.Listen(0, loops)
+	l, err := acceptAndRelay(loops, backend)
 	if err != nil {
 		return err
 	}
-	go acceptAndRelay(l, backend)
 	fmt.Println("port", l.Port())
 	fmt.Println(holds())
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
@@ -69,30 +69,20 @@ func holds() string {
 	return fmt.Sprintf("holds %d descriptors, %d goroutines, %v", len(entries)-2*len(tokens), runtime.NumGoroutine(), err)
 }
 
-func acceptAndRelay(l *tcp.Listener, backend netip.AddrPort) {
+// acceptAndRelay does what package front does for an awake target.
+func acceptAndRelay(loops *tcp.Loops, backend netip.AddrPort) (*listen.Listener, error) {
 	var act Activity
-	room := make(chan struct{}, 1) // gets a value when descriptors are given back
-	for {
-		client, err := l.Accept()
-		if err != nil {
-			fmt.Println("accept", err)
-			<-room
-			continue
-		}
-		conn, err := tcp.Dial(context.Background(), client.Loop(), backend, tcptest.Patience)
-		if err != nil {
-			client.Abort()
-			fmt.Println("dial", err)
-			continue
-		}
-		Start(client, conn, &act, func(r Result) {
-			select {
-			case room <- struct{}{}:
-			default:
+	serve := func(client *tcp.Conn) {
+		tcp.Connect(context.Background(), client.Loop(), backend, tcptest.Patience, func(conn *tcp.Conn, err error) {
+			if err != nil {
+				client.Abort()
+				fmt.Println("dial", err)
+				return
 			}
-			fmt.Println("ended", r.Err)
+			Start(client, conn, &act, func(r Result) { fmt.Println("ended", r.Err) })
 		})
 	}
+	return listen.Open(0, loops, serve, func(err error) { fmt.Println("accept", err) })
 }
 
 // process is a relayRole, seen from its parent.

@@ -37,10 +37,7 @@ func BenchmarkDialAndClose(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		near, err := l.Accept()
-		if err != nil {
-			b.Fatal(err)
-		}
+		near := tcptest.NextConn(b, l)
 		near.Abort() // leaves no TIME-WAIT
 		far.Close()
 	}

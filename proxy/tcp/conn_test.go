@@ -1,12 +1,8 @@
 package tcp_test
 
 import (
-	"errors"
-	"net"
 	"net/netip"
-	"os"
 	"testing"
-	"time"
 
 	"tpa.dev/tpa/proxy/tcp"
 	"tpa.dev/tpa/proxy/tcp/tcptest"
@@ -42,10 +38,7 @@ func TestAddresses(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer dialed.Close()
-		accepted, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		accepted := tcptest.NextConn(t, l)
 		defer accepted.Close()
 		from, err := dialed.Local()
 		if err != nil {
@@ -61,36 +54,15 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestAcceptEndsAtTheDeadline(t *testing.T) {
-	l := listen(t)
-	time.AfterFunc(10*time.Millisecond, func() { _ = l.SetDeadline(time.Now()) })
-	if _, err := l.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("error %v, want %v", err, os.ErrDeadlineExceeded)
-	}
-}
-
-func TestAcceptEndsWithTheListener(t *testing.T) {
-	l := listen(t)
-	time.AfterFunc(10*time.Millisecond, func() { _ = l.Close() })
-	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("error %v, want %v", err, net.ErrClosed)
-	}
-}
-
-func listen(t *testing.T) *tcp.Listener {
-	t.Helper()
-	l, err := tcp.Listen(0, tcptest.Loops(t, 1))
+func TestPortIsTaken(t *testing.T) {
+	loops := tcptest.Loops(t, 1)
+	l, err := tcp.Listen(0, loops)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
-	return l
-}
-
-func TestPortIsTaken(t *testing.T) {
-	l := listen(t)
-	if again, err := tcp.Listen(l.Port(), tcptest.Loops(t, 1)); err == nil {
-		_ = again.Close()
+	defer l.Close()
+	if again, err := tcp.Listen(l.Port(), loops); err == nil {
+		again.Close()
 		t.Errorf("port %d is listened on twice", l.Port())
 	}
 }

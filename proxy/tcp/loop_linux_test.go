@@ -98,23 +98,22 @@ func TestEventsOfClosedConnectionsAreDropped(t *testing.T) {
 		var old, fresh [n]*tcp.Conn
 		var oldEars, freshEars [n]*ear
 		first := -1
-		var failed error
-		purged := make(chan struct{})
+		var failed [n]error
+		var opened sync.WaitGroup
+		opened.Add(n)
 		purge := func() {
-			defer close(purged)
 			for i := range n {
 				if i != first {
 					old[i].Close()
 				}
 			}
 			for i := range n {
-				c, err := tcp.Dial(t.Context(), loops.Next(), addr, tcptest.Patience)
-				if err != nil {
-					failed = err
-					return
-				}
-				failed = errors.Join(failed, c.Notify(freshEars[i]))
-				fresh[i] = c
+				tcp.Connect(t.Context(), loops.Next(), addr, tcptest.Patience, func(c *tcp.Conn, err error) {
+					defer opened.Done()
+					if fresh[i], failed[i] = c, err; err == nil {
+						failed[i] = c.Notify(freshEars[i])
+					}
+				})
 			}
 		}
 		var fars [n]*net.TCPConn
@@ -131,14 +130,14 @@ func TestEventsOfClosedConnectionsAreDropped(t *testing.T) {
 			tcptest.Write(t, fars[i], "x")
 		}
 		release()
-		<-purged
+		opened.Wait()
+		if err := errors.Join(failed[:]...); err != nil {
+			t.Fatal(err)
+		}
 		for range n {
 			tcptest.Accept(t, servers)
 		}
 		tcptest.HoldUp(t, loops)() // the loop is through with what it knew before
-		if failed != nil {
-			t.Fatal(failed)
-		}
 		used := map[int]bool{}
 		for i, c := range old {
 			used[c.FD()] = true

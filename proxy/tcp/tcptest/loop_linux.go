@@ -49,10 +49,7 @@ func LoopPair(tb testing.TB, loops *tcp.Loops) (near, far *tcp.Conn) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(far.Close)
-	near, err = l.Accept()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	near = NextConn(tb, l)
 	tb.Cleanup(near.Close)
 	return near, far
 }
