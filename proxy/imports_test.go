@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,19 +23,7 @@ var forbidden = map[string]string{
 }
 
 func TestDataPathImports(t *testing.T) {
-	args := append([]string{"list", "-deps", "-test=false"}, dataPath...)
-	cmd := exec.Command("go", args...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
-	}
-	deps := strings.Fields(string(out))
-	if len(deps) < len(dataPath) {
-		t.Fatalf("go list names %d packages, fewer than were asked for", len(deps))
-	}
-	for _, dep := range deps {
+	for _, dep := range dependencies(t, dataPath...) {
 		for prefix, why := range forbidden {
 			if strings.HasPrefix(dep+"/", prefix) {
 				t.Errorf("the data path (%s) must not import %s, not even indirectly: %s.\n"+
@@ -43,4 +32,36 @@ func TestDataPathImports(t *testing.T) {
 			}
 		}
 	}
+}
+
+// heavy are packages that register every kind of Kubernetes, or import one that does.
+var heavy = []string{
+	"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/kubernetes/", "k8s.io/client-go/discovery/", "k8s.io/client-go/dynamic/",
+	"k8s.io/client-go/scale/", "k8s.io/client-go/applyconfigurations/", "github.com/google/gnostic-models/",
+}
+
+func TestProxyImportsNoClientOfEveryKind(t *testing.T) {
+	for _, dep := range dependencies(t, "../cmd/proxy") {
+		if slices.ContainsFunc(heavy, func(prefix string) bool { return strings.HasPrefix(dep+"/", prefix) }) {
+			t.Errorf("the proxy must not import %s, not even indirectly: it costs megabytes in each namespace. See package kube.", dep)
+		}
+	}
+}
+
+// dependencies returns what packages import, directly or not, and themselves.
+func dependencies(t *testing.T, packages ...string) []string {
+	t.Helper()
+	args := append([]string{"list", "-deps", "-test=false"}, packages...)
+	cmd := exec.Command("go", args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	deps := strings.Fields(string(out))
+	if len(deps) < len(packages) {
+		t.Fatalf("go list names %d packages, fewer than were asked for", len(deps))
+	}
+	return deps
 }

@@ -18,8 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"tpa.dev/tpa/proxy/services"
 	"tpa.dev/tpa/proxy/tcp"
@@ -47,10 +48,9 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		return fmt.Errorf("log: %w", err)
 	}
 	defer func() { _ = log.Sync() }()
-	ctrl.SetLogger(zapr.NewLogger(log))
 	klog.SetLogger(zapr.NewLogger(log))
 
-	config, err := ctrl.GetConfig()
+	config, err := kubernetes(getenv("KUBECONFIG"))
 	if err != nil {
 		return fmt.Errorf("kubernetes configuration: %w", err)
 	}
@@ -82,4 +82,12 @@ func startLoops() (*tcp.Loops, error) {
 	n := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(n + 1)
 	return tcp.Start(n)
+}
+
+// kubernetes returns the configuration in a kubeconfig, or without one that of the pod's ServiceAccount.
+func kubernetes(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", kubeconfig)
 }

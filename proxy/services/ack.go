@@ -12,16 +12,20 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
 )
 
+// leaseWriter writes Leases; kube.Client's do.
+type leaseWriter interface {
+	Create(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error)
+	MergePatch(ctx context.Context, namespace, name string, patch []byte) (*coordinationv1.Lease, error)
+}
+
 // acknowledger keeps this pod's Lease: what it listens on. The Lease belongs to the pod and goes with it. It is written
 // when its contents change, and never renewed: whether the pod lives is not for it to say.
 type acknowledger struct {
-	client  client.Client
+	leases  leaseWriter
 	log     *zap.Logger
 	options Options
 	kick    chan struct{}
@@ -32,8 +36,8 @@ type acknowledger struct {
 	doubt  bool    // a write after that failed, and may have been carried out nevertheless
 }
 
-func newAcknowledger(c client.Client, log *zap.Logger, options Options) *acknowledger {
-	return &acknowledger{client: c, log: log, options: options, kick: make(chan struct{}, 1)}
+func newAcknowledger(leases leaseWriter, log *zap.Logger, options Options) *acknowledger {
+	return &acknowledger{leases: leases, log: log, options: options, kick: make(chan struct{}, 1)}
 }
 
 // set changes what is to be acknowledged.
@@ -112,9 +116,9 @@ func (a *acknowledger) write(ctx context.Context, wanted string) error {
 	if err != nil {
 		return fmt.Errorf("lease %s/%s: %w", lease.Namespace, lease.Name, err)
 	}
-	err = a.client.Patch(ctx, lease.DeepCopy(), client.RawPatch(types.MergePatchType, body))
+	_, err = a.leases.MergePatch(ctx, lease.Namespace, lease.Name, body)
 	if apierrors.IsNotFound(err) {
-		err = a.client.Create(ctx, lease)
+		_, err = a.leases.Create(ctx, lease)
 	}
 	if err != nil {
 		return fmt.Errorf("write lease %s/%s: %w", lease.Namespace, lease.Name, err)

@@ -14,11 +14,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/kube/kubetest"
 )
 
 func TestAcknowledgementIsMadeAndChanged(t *testing.T) {
 	c := fake.NewClientBuilder().Build()
-	a := &acknowledger{client: c, options: Options{Namespace: "shop", Pod: "tpa-proxy-x", PodUID: "u1"}}
+	a := &acknowledger{leases: kubetest.Leases(c), options: Options{Namespace: "shop", Pod: "tpa-proxy-x", PodUID: "u1"}}
 	for _, want := range []string{`{"s1":[20001]}`, `{"s1":[20001],"s2":[20002]}`, `{}`} {
 		if err := a.write(t.Context(), want); err != nil {
 			t.Fatalf("write %s: %v", want, err)
@@ -46,7 +47,7 @@ type ackServer struct {
 
 func newAckServer() *ackServer {
 	s := &ackServer{}
-	s.Client = interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme()).Build(), interceptor.Funcs{
+	s.Client = interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
 		Patch: func(ctx context.Context, w client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			s.patches++
 			if s.fail != nil {
@@ -81,7 +82,7 @@ func acknowledging(t *testing.T, test func(t *testing.T, s *ackServer, a *acknow
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := newAckServer()
-		a := newAcknowledger(s, zap.NewNop(), Options{Namespace: namespace, Pod: "a", PodUID: "uid-a"})
+		a := newAcknowledger(kubetest.Leases(s), zap.NewNop(), Options{Namespace: namespace, Pod: "a", PodUID: "uid-a"})
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan struct{})
 		go func() { defer close(ended); a.run(ctx) }()

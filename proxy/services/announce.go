@@ -14,7 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
 )
@@ -37,9 +36,9 @@ type notice struct {
 	text    string
 }
 
-// eventWriter writes Events; a client.Client is one.
+// eventWriter writes Events; kube.Client's do.
 type eventWriter interface {
-	Create(ctx context.Context, object client.Object, options ...client.CreateOption) error
+	Create(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error)
 }
 
 // announcer keeps Events on Services that say what is to be known about them.
@@ -135,7 +134,7 @@ func (a *announcer) snapshot() map[notice]announced {
 func (a *announcer) say(ctx context.Context, n notice, hour int64) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := a.events.Create(ctx, a.event(n, hour)); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := a.events.Create(ctx, a.event(n, hour)); err != nil && !apierrors.IsAlreadyExists(err) {
 		if ctx.Err() == nil {
 			a.log.Warn("say that a target does not sleep", zap.String("service", n.service), zap.Error(err))
 		}

@@ -16,7 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // eventServer keeps Events by name, as the API server does.
@@ -27,18 +26,18 @@ type eventServer struct {
 	fail   error
 }
 
-func (s *eventServer) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
+func (s *eventServer) Create(_ context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
 	if s.fail != nil {
-		return s.fail
+		return nil, s.fail
 	}
-	if s.events[o.GetName()] != nil {
-		return apierrors.NewAlreadyExists(schema.GroupResource{Resource: "events"}, o.GetName())
+	if s.events[e.Name] != nil {
+		return nil, apierrors.NewAlreadyExists(schema.GroupResource{Resource: "events"}, e.Name)
 	}
-	s.events[o.GetName()] = o.(*eventsv1.Event)
-	return nil
+	s.events[e.Name] = e
+	return e, nil
 }
 
 // announcing runs a test in a bubble, with an announcer for each proxy pod; what is said begins right after an hour has.

@@ -15,6 +15,7 @@ import (
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
+	"tpa.dev/tpa/proxy/kube/kubetest"
 	"tpa.dev/tpa/proxy/sleep"
 	"tpa.dev/tpa/proxy/target"
 )
@@ -26,7 +27,7 @@ func keepers(t *testing.T, c client.Client, closed string) (both []*target.Keepe
 	t.Helper()
 	for _, of := range []contract.Target{web, db} {
 		k := target.New(target.Config{
-			Namespace: namespace, Target: of, Pod: "a", Process: "a/1", Store: &target.Store{Client: c}, Log: zap.NewNop(),
+			Namespace: namespace, Target: of, Pod: "a", Process: "a/1", Store: &target.Store{Leases: kubetest.Leases(c)}, Log: zap.NewNop(),
 			Gone: func([]string) []string { return nil },
 		})
 		k.SetUse(target.Use{IdleTimeout: time.Hour, Blocked: "there is no scale here"})
@@ -63,7 +64,7 @@ func inUse(t *testing.T, c client.Client, of contract.Target) bool {
 
 func TestGateOfSeveralTargetsClaimsAndReleasesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := fake.NewClientBuilder().WithScheme(scheme()).Build()
+		c := fake.NewClientBuilder().Build()
 		gate := gateFor(keepers(t, c, ""))
 		if err := gate.Acquire(t.Context(), from); err != nil {
 			t.Fatal(err)
@@ -86,7 +87,7 @@ func TestGateOfSeveralTargetsGivesBackWhatItGotOnFailure(t *testing.T) {
 	for _, closed := range []string{"web", "db"} {
 		t.Run(closed, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := fake.NewClientBuilder().WithScheme(scheme()).Build()
+				c := fake.NewClientBuilder().Build()
 				opened := web
 				if closed == "web" {
 					opened = db

@@ -12,12 +12,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
 	"tpa.dev/tpa/proxy/hold"
+	"tpa.dev/tpa/proxy/kube"
 	"tpa.dev/tpa/proxy/target"
 	"tpa.dev/tpa/proxy/tcp"
 )
@@ -48,8 +47,8 @@ type Options struct {
 type Manager struct {
 	options Options
 	log     *zap.Logger
-	cache   cache.Cache
-	client  client.Client
+	pods    kube.Resource[*corev1.Pod]
+	watched watches
 	store   *target.Store
 	process string
 	reach   *target.Reach
@@ -84,23 +83,18 @@ type Manager struct {
 func (m *Manager) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	watching := make(chan error, 1)
-	go func() { watching <- m.cache.Start(background) }()
-	if err := m.watch(ctx); err != nil {
-		return err
+	var watching, writers sync.WaitGroup
+	m.watched.start(background, &watching)
+	if err := m.watched.wait(ctx); err != nil {
+		return fmt.Errorf("list namespace %s: %w", m.options.Namespace, err)
 	}
-	var writers sync.WaitGroup
 	writers.Go(func() { m.ack.run(background) })
 	writers.Go(func() { m.announcer.run(background) })
 	reconciling := make(chan struct{})
 	go func() { defer close(reconciling); m.loop(background) }()
 	m.poke()
 
-	select {
-	case err := <-watching:
-		return fmt.Errorf("watch namespace %s: %w", m.options.Namespace, err)
-	case <-ctx.Done():
-	}
+	<-ctx.Done()
 	m.log.Info("shutting down: still accepting", zap.Duration("for", m.options.ShutdownDelay))
 	delay := time.NewTimer(m.options.ShutdownDelay)
 	<-delay.C
@@ -108,7 +102,8 @@ func (m *Manager) Run(ctx context.Context) error {
 	stop()
 	<-reconciling
 	writers.Wait()
-	return errors.Join(err, <-watching)
+	watching.Wait()
+	return err
 }
 
 // drain closes all listeners, waits for the connections to end and gives all claims up.
@@ -149,20 +144,14 @@ func (m *Manager) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-m.kick:
-			if err := m.reconcile(ctx); err != nil && ctx.Err() == nil {
-				m.log.Error("reconcile", zap.Error(err))
-				time.AfterFunc(retryAfter, m.poke)
-			}
+			m.reconcile()
 		}
 	}
 }
 
 // reconcile makes what is watched so.
-func (m *Manager) reconcile(ctx context.Context) error {
-	world, err := m.read(ctx)
-	if err != nil {
-		return err
-	}
+func (m *Manager) reconcile() {
+	world := m.watched.world(m.options.Namespace)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.look(&world, time.Now())
@@ -172,7 +161,6 @@ func (m *Manager) reconcile(ctx context.Context) error {
 	m.serve(plan)
 	m.retireKeepers(plan)
 	m.recheck(world)
-	return nil
 }
 
 // look adds to the world what this process remembers; mu is held.

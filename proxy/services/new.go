@@ -9,11 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
+	"tpa.dev/tpa/proxy/kube"
 	"tpa.dev/tpa/proxy/target"
 )
 
@@ -23,36 +22,19 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 	reach := &target.Reach{}
 	config.Wrap(reach.Wrap)
 	config.QPS = -1 // calls are few, and each has somebody waiting for it; the API server has its own fairness
-	httpClient, err := rest.HTTPClientFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
-	c, err := client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme()})
-	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
-	cacheOptions, err := cacheOptions(options.Namespace)
-	if err != nil {
-		return nil, err
-	}
-	cacheOptions.HTTPClient, cacheOptions.Mapper = httpClient, c.RESTMapper()
-	watches, err := cache.New(config, cacheOptions)
-	if err != nil {
-		return nil, fmt.Errorf("watches: %w", err)
-	}
-	store, err := target.NewStore(config, c)
+	c, err := kube.New(config)
 	if err != nil {
 		return nil, err
 	}
 	m := &Manager{
-		options: options, log: log, cache: watches, client: c, store: store,
+		options: options, log: log, pods: c.Pods, store: &target.Store{Leases: c.Leases, Scales: c.Scales},
 		process: newProcess(options.Pod),
 		reach:   reach,
 		metrics: newMetrics(options.Namespace),
-		ack:     newAcknowledger(c, log, options),
+		ack:     newAcknowledger(c.Leases, log, options),
 		kick:    make(chan struct{}, 1),
 
-		announcer: newAnnouncer(c, log, options),
+		announcer: newAnnouncer(c.Events, log, options),
 
 		fronts:       map[types.UID]*front.Service{},
 		names:        map[types.UID]string{},
@@ -62,6 +44,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 		problems:     map[types.UID]string{},
 		notReady:     fmt.Errorf("namespace %s is not listed yet", options.Namespace),
 	}
+	m.watched = m.watches(c)
 	m.budget.SetMax(options.MaxHeld)
 	m.keeping, m.stopKeeping = context.WithCancel(context.Background())
 	return m, nil

@@ -92,12 +92,8 @@ func TestBackendsAreOfTheServicesFamily(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			svc := active("web", 20001)
 			svc.svc.Spec.IPFamilies = tt.families
-			stripped, err := stripPod(tt.pod.obj())
-			if err != nil {
-				t.Fatal(err)
-			}
 			w := worldOf(svc)
-			w.Pods = []*corev1.Pod{stripped.(*corev1.Pod)}
+			w.Pods = []*corev1.Pod{stripPod(tt.pod.obj())}
 			if diff := cmp.Diff(addrs(tt.want), w.Plan().Services["uid-web"].Ports[0].Backends, compare); diff != "" {
 				t.Errorf("backends (-want +got):\n%s", diff)
 			}

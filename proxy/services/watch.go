@@ -4,100 +4,65 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/selection"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/kube"
 	"tpa.dev/tpa/proxy/target"
 )
 
-// scheme has the types that a proxy deals with, and no more: each costs memory.
-func scheme() *runtime.Scheme {
-	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, coordinationv1.AddToScheme, eventsv1.AddToScheme} {
-		if err := add(s); err != nil {
-			panic(err) // only two types of one name can make this fail
-		}
-	}
-	return s
+// watches are what is seen of the namespace.
+type watches struct {
+	services kube.Informer[*corev1.Service]
+	pods     kube.Informer[*corev1.Pod]
+	leases   kube.Informer[*coordinationv1.Lease]
 }
 
-// cacheOptions restricts what is watched to the namespace, and what is kept of it to what Plan looks at.
-func cacheOptions(namespace string) (cache.Options, error) {
-	kind, err := labels.NewRequirement(contract.LeaseLabel, selection.In, []string{contract.LeaseTarget, contract.LeaseDefaults})
-	if err != nil {
-		return cache.Options{}, fmt.Errorf("lease selector: %w", err)
+func (m *Manager) watches(c *kube.Client) watches {
+	in := m.options.Namespace
+	handler := toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    m.changed,
+		UpdateFunc: func(_, o any) { m.changed(o) },
+		DeleteFunc: m.gone,
 	}
-	return cache.Options{
-		Scheme:            scheme(),
-		DefaultNamespaces: map[string]cache.Config{namespace: {}},
-		DefaultTransform:  cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}:           {Transform: stripPod},
-			&coordinationv1.Lease{}: {Label: labels.NewSelector().Add(*kind)},
-		},
-	}, nil
+	leases := fmt.Sprintf("%s in (%s,%s)", contract.LeaseLabel, contract.LeaseTarget, contract.LeaseDefaults)
+	return watches{
+		services: c.Services.Informer(in, kube.Watch[*corev1.Service]{Handler: handler}),
+		pods:     c.Pods.Informer(in, kube.Watch[*corev1.Pod]{Handler: handler, Strip: stripPod}),
+		leases:   c.Leases.Informer(in, kube.Watch[*coordinationv1.Lease]{Handler: handler, Selector: leases}),
+	}
 }
 
-// stripPod keeps of a Pod what Plan needs.
-func stripPod(o any) (any, error) {
-	pod, ok := o.(*corev1.Pod)
-	if !ok {
-		return o, nil
-	}
-	kept := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, Labels: pod.Labels,
-			ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp,
-		},
-		Status: corev1.PodStatus{PodIP: pod.Status.PodIP, PodIPs: pod.Status.PodIPs},
-	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			kept.Status.Conditions = []corev1.PodCondition{{Type: c.Type, Status: c.Status}}
-		}
-	}
-	for _, c := range pod.Spec.Containers {
-		kept.Spec.Containers = append(kept.Spec.Containers, corev1.Container{Ports: c.Ports})
-	}
-	for _, c := range pod.Spec.InitContainers {
-		kept.Spec.InitContainers = append(kept.Spec.InitContainers, corev1.Container{Ports: c.Ports})
-	}
-	return kept, nil
+// start watches until ctx ends.
+func (w watches) start(ctx context.Context, running *sync.WaitGroup) {
+	running.Go(func() { w.services.Run(ctx) })
+	running.Go(func() { w.pods.Run(ctx) })
+	running.Go(func() { w.leases.Run(ctx) })
 }
 
-// watch registers the handlers and waits until everything has been listed once.
-func (m *Manager) watch(ctx context.Context) error {
-	for _, o := range []client.Object{&corev1.Service{}, &corev1.Pod{}, &coordinationv1.Lease{}} {
-		informer, err := m.cache.GetInformer(ctx, o, cache.BlockUntilSynced(false))
-		if err != nil {
-			return fmt.Errorf("watch %T in %s: %w", o, m.options.Namespace, err)
-		}
-		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-			AddFunc:    m.changed,
-			UpdateFunc: func(_, o any) { m.changed(o) },
-			DeleteFunc: m.gone,
-		})
-		if err != nil {
-			return fmt.Errorf("watch %T in %s: %w", o, m.options.Namespace, err)
-		}
-	}
-	if !m.cache.WaitForCacheSync(ctx) {
-		return fmt.Errorf("list namespace %s: %w", m.options.Namespace, context.Cause(ctx))
+// wait returns nil when everything has been listed once.
+func (w watches) wait(ctx context.Context) error {
+	if !toolscache.WaitFor(ctx, "", w.services.Synced(), w.pods.Synced(), w.leases.Synced()) {
+		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// world returns the namespace as it was last watched.
+func (w watches) world(namespace string) World {
+	world := World{Services: w.services.List(), Pods: w.pods.List()}
+	if lease, ok := w.leases.Get(namespace, contract.ProxyName); ok {
+		world.Defaults, _ = contract.ParseDefaults(lease.Annotations) // the controller copies good values only
+	}
+	return world
 }
 
 func (m *Manager) changed(o any) {
@@ -130,33 +95,6 @@ func (m *Manager) observe(name string, lease *coordinationv1.Lease) {
 	}
 }
 
-// read returns the namespace as it was last watched.
-func (m *Manager) read(ctx context.Context) (World, error) {
-	var w World
-	var services corev1.ServiceList
-	if err := m.cache.List(ctx, &services, client.UnsafeDisableDeepCopy); err != nil {
-		return w, fmt.Errorf("list services: %w", err)
-	}
-	for i := range services.Items {
-		w.Services = append(w.Services, &services.Items[i])
-	}
-	var pods corev1.PodList
-	if err := m.cache.List(ctx, &pods, client.UnsafeDisableDeepCopy); err != nil {
-		return w, fmt.Errorf("list pods: %w", err)
-	}
-	for i := range pods.Items {
-		w.Pods = append(w.Pods, &pods.Items[i])
-	}
-	var lease coordinationv1.Lease
-	err := m.cache.Get(ctx, client.ObjectKey{Namespace: m.options.Namespace, Name: contract.ProxyName}, &lease)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return w, fmt.Errorf("read lease %s: %w", contract.ProxyName, err)
-	}
-	// The controller copies good values only.
-	w.Defaults, _ = contract.ParseDefaults(lease.Annotations)
-	return w, nil
-}
-
 // newKeeper returns a keeper that knows the target's Lease as it was last watched.
 func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 	k := target.New(target.Config{
@@ -173,14 +111,8 @@ func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 		OnSleep: func() { m.metrics.slept(t) },
 		OnWake:  func() { m.metrics.woke(t) },
 	})
-	var lease coordinationv1.Lease
-	err := m.cache.Get(context.Background(), client.ObjectKey{Namespace: m.options.Namespace, Name: t.Lease()}, &lease)
-	switch {
-	case err == nil:
-		k.Observe(&lease)
-	case apierrors.IsNotFound(err):
-		k.Observe(nil)
-	}
+	lease, _ := m.watched.leases.Get(m.options.Namespace, t.Lease())
+	k.Observe(lease) // nil: there is none
 	return k
 }
 
@@ -188,12 +120,10 @@ func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 func (m *Manager) gonePods(holders []string) []string {
 	var gone []string
 	for _, holder := range holders {
-		var pod corev1.Pod
-		key := client.ObjectKey{Namespace: m.options.Namespace, Name: holder}
 		if strings.HasPrefix(holder, "/") {
 			continue
 		}
-		if err := m.cache.Get(context.Background(), key, &pod, client.UnsafeDisableDeepCopy); apierrors.IsNotFound(err) {
+		if _, there := m.watched.pods.Get(m.options.Namespace, holder); !there {
 			gone = append(gone, holder)
 		}
 	}
@@ -201,7 +131,7 @@ func (m *Manager) gonePods(holders []string) []string {
 }
 
 func (m *Manager) podExists(ctx context.Context, name string) (bool, error) {
-	err := m.client.Get(ctx, client.ObjectKey{Namespace: m.options.Namespace, Name: name}, &corev1.Pod{})
+	_, err := m.pods.Get(ctx, m.options.Namespace, name)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}

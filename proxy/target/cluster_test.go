@@ -16,12 +16,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/scale"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/kube/kubetest"
 	"tpa.dev/tpa/proxy/sleep"
 )
 
@@ -65,7 +65,7 @@ func bubble(t *testing.T, replicas int32, test func(t *testing.T, c *cluster)) {
 		c.client = interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).Build(), interceptor.Funcs{
 			Get: c.get, Create: c.create, Update: c.update, Delete: c.delete,
 		})
-		c.store = &Store{Client: c.client, Scales: scalesGetter{c}}
+		c.store = &Store{Leases: kubetest.Leases(c.client), Scales: scales{c}}
 		go c.watch()
 		t.Cleanup(func() { close(c.events) })
 		test(t, c)
@@ -244,12 +244,10 @@ func after(d time.Duration) {
 	synctest.Wait()
 }
 
-// scalesGetter is the cluster's one scale, with the resourceVersion as a precondition of writes.
-type scalesGetter struct{ c *cluster }
+// scales are the cluster's one scale, with the resourceVersion as a precondition of writes.
+type scales struct{ c *cluster }
 
-func (s scalesGetter) Scales(string) scale.ScaleInterface { return s }
-
-func (s scalesGetter) Get(ctx context.Context, r schema.GroupResource, name string, _ metav1.GetOptions) (*autoscalingv1.Scale, error) {
+func (s scales) Get(ctx context.Context, _ string, r schema.GroupResource, name string) (*autoscalingv1.Scale, error) {
 	if err := s.c.pass(ctx, "get scale"); err != nil {
 		return nil, err
 	}
@@ -261,7 +259,7 @@ func (s scalesGetter) Get(ctx context.Context, r schema.GroupResource, name stri
 	return s.c.scale.DeepCopy(), nil
 }
 
-func (s scalesGetter) Update(ctx context.Context, r schema.GroupResource, want *autoscalingv1.Scale, _ metav1.UpdateOptions) (*autoscalingv1.Scale, error) {
+func (s scales) Update(ctx context.Context, r schema.GroupResource, want *autoscalingv1.Scale, _ string) (*autoscalingv1.Scale, error) {
 	if err := s.c.pass(ctx, "update scale"); err != nil {
 		return nil, err
 	}
@@ -276,8 +274,4 @@ func (s scalesGetter) Update(ctx context.Context, r schema.GroupResource, want *
 	s.c.writes = append(s.c.writes, want.Spec.Replicas)
 	s.c.setScale(want.Spec.Replicas)
 	return s.c.scale.DeepCopy(), nil
-}
-
-func (s scalesGetter) Patch(context.Context, schema.GroupVersionResource, string, types.PatchType, []byte, metav1.PatchOptions) (*autoscalingv1.Scale, error) {
-	return nil, fmt.Errorf("a scale is never patched")
 }

@@ -11,40 +11,47 @@ import (
 	"fmt"
 	"time"
 
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/scale"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/kube"
 	"tpa.dev/tpa/proxy/sleep"
 )
 
 // Store reads and changes the Leases and scales of targets, always at the API server and never from a cache.
 type Store struct {
-	Client client.Client
-	Scales scale.ScalesGetter
+	Leases Leases
+	Scales Scales
+}
+
+// Leases are those of all namespaces; kube.Client's are some.
+type Leases interface {
+	Get(ctx context.Context, namespace, name string) (*coordinationv1.Lease, error)
+	Create(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error)
+	Update(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error)
+	Delete(ctx context.Context, namespace, name, resourceVersion string) error
+}
+
+// Scales are those of all namespaces and kinds; kube.Client's are some.
+type Scales interface {
+	Get(ctx context.Context, namespace string, of schema.GroupResource, name string) (*autoscalingv1.Scale, error)
+	Update(ctx context.Context, of schema.GroupResource, scale *autoscalingv1.Scale, manager string) (*autoscalingv1.Scale, error)
 }
 
 // NewStore returns a Store that talks to the API server of a configuration.
-func NewStore(config *rest.Config, c client.Client) (*Store, error) {
-	d, err := discovery.NewDiscoveryClientForConfig(config)
+func NewStore(config *rest.Config) (*Store, error) {
+	c, err := kube.New(config)
 	if err != nil {
-		return nil, fmt.Errorf("discovery client: %w", err)
+		return nil, err
 	}
-	scales, err := scale.NewForConfig(rest.CopyConfig(config), c.RESTMapper(), dynamic.LegacyAPIPathResolverFunc,
-		scale.NewDiscoveryScaleKindResolver(d))
-	if err != nil {
-		return nil, fmt.Errorf("scale client: %w", err)
-	}
-	return &Store{Client: c, Scales: scales}, nil
+	return &Store{Leases: c.Leases, Scales: c.Scales}, nil
 }
 
 // record is a target's Lease as last read or written; the zero value is a Lease that does not exist.
@@ -67,15 +74,14 @@ func recordOf(lease *coordinationv1.Lease, now time.Time) record {
 }
 
 func (s *Store) read(ctx context.Context, namespace string, t contract.Target) (record, error) {
-	var lease coordinationv1.Lease
-	err := s.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: t.Lease()}, &lease)
+	lease, err := s.Leases.Get(ctx, namespace, t.Lease())
 	if apierrors.IsNotFound(err) {
 		return record{}, nil
 	}
 	if err != nil {
 		return record{}, fmt.Errorf("read lease %s/%s: %w", namespace, t.Lease(), err)
 	}
-	return recordOf(&lease, now()), nil
+	return recordOf(lease, now()), nil
 }
 
 // swap writes a state if the Lease is still as it was read, and returns the Lease as written. Without the UID, the API
@@ -86,21 +92,19 @@ func (s *Store) swap(ctx context.Context, namespace string, t contract.Target, w
 		Labels:      map[string]string{contract.LeaseLabel: contract.LeaseTarget},
 		Annotations: map[string]string{contract.TargetKey: t.String(), contract.StateKey: state.String()},
 	}}
-	write := s.Client.Update
+	write := s.Leases.Update
 	if !was.exists() {
-		write = func(ctx context.Context, o client.Object, _ ...client.UpdateOption) error {
-			return s.Client.Create(ctx, o)
-		}
+		write = s.Leases.Create
 	}
-	if err := write(ctx, lease); err != nil {
+	written, err := write(ctx, lease)
+	if err != nil {
 		return record{}, fmt.Errorf("write lease %s/%s: %w", namespace, t.Lease(), err)
 	}
-	return record{version: lease.ResourceVersion, uid: lease.UID, state: state}, nil
+	return record{version: written.ResourceVersion, uid: written.UID, state: state}, nil
 }
 
 func (s *Store) remove(ctx context.Context, namespace string, t contract.Target, was record) error {
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: t.Lease()}}
-	err := s.Client.Delete(ctx, lease, client.Preconditions{ResourceVersion: &was.version})
+	err := s.Leases.Delete(ctx, namespace, t.Lease(), was.version)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete lease %s/%s: %w", namespace, t.Lease(), err)
 	}
@@ -109,7 +113,7 @@ func (s *Store) remove(ctx context.Context, namespace string, t contract.Target,
 
 // scale reads a target's scale, and the selector of its pods.
 func (s *Store) scale(ctx context.Context, namespace string, t contract.Target) (sleep.Scale, string, error) {
-	got, err := s.Scales.Scales(namespace).Get(ctx, t.GroupResource(), t.Name, metav1.GetOptions{})
+	got, err := s.Scales.Get(ctx, namespace, t.GroupResource(), t.Name)
 	if err != nil {
 		return sleep.Scale{}, "", fmt.Errorf("read scale of %s in %s: %w", t, namespace, err)
 	}
@@ -118,10 +122,10 @@ func (s *Store) scale(ctx context.Context, namespace string, t contract.Target) 
 
 // setScale writes the replicas of a target that is still at the resourceVersion of the scale.
 func (s *Store) setScale(ctx context.Context, namespace string, t contract.Target, at sleep.Scale, replicas int32) (sleep.Scale, error) {
-	got, err := s.Scales.Scales(namespace).Update(ctx, t.GroupResource(), &autoscalingv1.Scale{
+	got, err := s.Scales.Update(ctx, t.GroupResource(), &autoscalingv1.Scale{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: t.Name, ResourceVersion: at.ResourceVersion},
 		Spec:       autoscalingv1.ScaleSpec{Replicas: replicas},
-	}, metav1.UpdateOptions{FieldManager: contract.FieldManager})
+	}, contract.FieldManager)
 	if err != nil {
 		return sleep.Scale{}, fmt.Errorf("scale %s in %s to %d: %w", t, namespace, replicas, err)
 	}

@@ -118,9 +118,7 @@ func (s *stage) asleep(name string) {
 		UserName: "system:serviceaccount:" + s.name + ":" + contract.ProxyName,
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + s.name, "system:authenticated"},
 	}
-	c, err := client.New(config, client.Options{Mapper: server.Admin.RESTMapper()})
-	must(s.t, err)
-	store, err := target.NewStore(config, c)
+	store, err := target.NewStore(config)
 	must(s.t, err)
 	t, err := contract.ParseTarget(name)
 	must(s.t, err)

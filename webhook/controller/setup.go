@@ -7,7 +7,6 @@ import (
 
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -58,13 +57,7 @@ func Setup(mgr ctrl.Manager, opts Options) error {
 // newTargets returns what keeps targets on a real API server. Their Leases are read live: the protocol is compare-and-
 // swap, and a watch would let it compare with the past.
 func newTargets(mgr ctrl.Manager) (Targets, error) {
-	live, err := client.New(mgr.GetConfig(), client.Options{
-		HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("set up the client for targets: %w", err)
-	}
-	store, err := target.NewStore(mgr.GetConfig(), live)
+	store, err := target.NewStore(mgr.GetConfig())
 	if err != nil {
 		return nil, err
 	}
