@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"github.com/go-logr/zapr"
@@ -18,12 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
 	"tpa.dev/tpa/proxy/services"
-	"tpa.dev/tpa/proxy/tcp"
 )
 
 func main() {
@@ -75,19 +71,4 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		return manager.Run(ctx)
 	})
 	return group.Wait()
-}
-
-// startLoops starts a loop for each CPU, and leaves the scheduler one more for everything else.
-func startLoops() (*tcp.Loops, error) {
-	n := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(n + 1)
-	return tcp.Start(n)
-}
-
-// kubernetes returns the configuration in a kubeconfig, or without one that of the pod's ServiceAccount.
-func kubernetes(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig == "" {
-		return rest.InClusterConfig()
-	}
-	return clientcmd.BuildConfigFromFlags("", kubeconfig)
 }

@@ -12,12 +12,13 @@ import (
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
 	"tpa.dev/tpa/proxy/target"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 // server is a Manager as far as serve needs it.
 func server(t *testing.T) *Manager {
 	t.Helper()
-	options := Options{Namespace: namespace, MaxHeld: 10}
+	options := Options{Namespace: namespace, MaxHeld: 10, Loops: tcptest.Loops(t, 1)}
 	m := &Manager{
 		options: options, log: zap.NewNop(), metrics: newMetrics(namespace), kick: make(chan struct{}, 1),
 		ack:    newAcknowledger(nil, zap.NewNop(), options),
