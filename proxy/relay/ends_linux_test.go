@@ -4,9 +4,7 @@ package relay
 
 import (
 	"errors"
-	"io"
 	"net"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -55,38 +53,6 @@ func TestResetAfterHalfCloseIsPassedOn(t *testing.T) {
 			return err != nil
 		})
 	})
-}
-
-// A reset is reported once, to the reader or to the writer, whoever comes first. Neither order may turn it into an end
-// in good order.
-func TestResetWhileWriting(t *testing.T) {
-	for range 50 {
-		both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, errA error) {
-			wrote := make(chan error)
-			go func() {
-				chunk := make([]byte, 4096)
-				for {
-					if _, err := b.Write(chunk); err != nil {
-						wrote <- err
-						return
-					}
-				}
-			}()
-			_, _ = io.ReadFull(a, make([]byte, 64<<10))
-			tcptest.Reset(a)
-			_, err := io.Copy(io.Discard, b)
-			if werr := <-wrote; !errors.Is(err, syscall.ECONNRESET) && !errors.Is(werr, syscall.ECONNRESET) {
-				t.Fatalf("b ended with %v when reading and %v when writing, want a reset", err, werr)
-			}
-			if r := p.wait(t); !errors.Is(r.Err, errA) {
-				t.Fatalf("error %v, want %v", r.Err, errA)
-			}
-			_ = b.Close()
-		})
-		if t.Failed() {
-			return
-		}
-	}
 }
 
 // Urgent data splits what is read and what is spliced: the kernel stops in front of the urgent byte, and drops it. All that

@@ -3,6 +3,8 @@
 package relay
 
 import (
+	"errors"
+	"syscall"
 	"testing"
 
 	"tpa.dev/tpa/proxy/tcp/tcptest"
@@ -23,4 +25,9 @@ func pipesTaken() int { return len(tokens) - len(idle) }
 func descriptors(t *testing.T) int {
 	t.Helper()
 	return tcptest.Descriptors(t) - 2*len(tokens)
+}
+
+// seesReset reports whether a peer that reads and writes at once learned of a reset from either.
+func seesReset(read, write error) bool {
+	return errors.Is(read, syscall.ECONNRESET) || errors.Is(write, syscall.ECONNRESET)
 }

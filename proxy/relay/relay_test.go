@@ -70,6 +70,38 @@ func TestBytesBeforeAReset(t *testing.T) {
 	})
 }
 
+// A reset is reported once, to the reader or to the writer, whoever comes first. Neither order may turn it into an end
+// in good order.
+func TestResetWhileWriting(t *testing.T) {
+	for range 50 {
+		both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, errA error) {
+			wrote := make(chan error)
+			go func() {
+				chunk := make([]byte, 4096)
+				for {
+					if _, err := b.Write(chunk); err != nil {
+						wrote <- err
+						return
+					}
+				}
+			}()
+			_, _ = io.ReadFull(a, make([]byte, 64<<10))
+			tcptest.Reset(a)
+			_, err := io.Copy(io.Discard, b)
+			if werr := <-wrote; !seesReset(err, werr) {
+				t.Fatalf("b ended with %v when reading and %v when writing, want a reset", err, werr)
+			}
+			if r := p.wait(t); !errors.Is(r.Err, errA) {
+				t.Fatalf("error %v, want %v", r.Err, errA)
+			}
+			_ = b.Close()
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
+
 // A server that turns an upload down answers, closes and then resets what keeps coming. The answer must get through.
 func TestAnswerBeforeHangUp(t *testing.T) {
 	both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, _ error) {
