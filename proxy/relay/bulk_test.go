@@ -18,7 +18,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func TestGiBBothWays(t *testing.T) {
 	const size = 1 << 30
 	p := start(t)
-	p.noDeadlines() // the test's own is enough for as much
+	p.noDeadlines()        // the test's own is enough for as much
 	var up, down [2]uint32 // sent and received
 	var g errgroup.Group
 	send := func(c *net.TCPConn, sum *uint32) {
