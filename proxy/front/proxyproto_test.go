@@ -110,8 +110,8 @@ func TestReceiversServerFirst(t *testing.T) {
 	})
 }
 
-// A backend that takes connections and hangs up before it has read the header ends its clients' connections, too. They
-// are not tried again: that nobody has read the header is not known.
+// A backend that takes connections and hangs up before it has read the header ends its clients' connections, too, and
+// leaves none behind.
 func TestBackendGoneDuringHeader(t *testing.T) {
 	for name, hangUp := range map[string]func(*net.TCPConn){
 		"close": func(c *net.TCPConn) { _ = c.Close() },
