@@ -45,28 +45,27 @@ func peers(address string) error {
 	if err != nil {
 		return err
 	}
-	const up, down = 1, 2
+	request, response := block(1), block(2)
 	served := make(chan error)
-	go func() { served <- exchange("server", server.(*net.TCPConn), down, up) }()
-	err = exchange("client", client.(*net.TCPConn), up, down)
-	return errors.Join(err, <-served)
-}
-
-// exchange sends one block again and again, at full speed, and at the same time compares what comes with another.
-func exchange(who string, c *net.TCPConn, out, in byte) error {
-	sent := make(chan error)
 	go func() {
-		var err error
-		for b, left := block(out), bulkSize; err == nil && left > 0; left -= len(b) {
-			_, err = c.Write(b[:min(len(b), left)])
-		}
-		sent <- errors.Join(err, c.CloseWrite())
+		err := wantBlocks(server, request)
+		served <- errors.Join(err, sendBlocks(server, response))
 	}()
-	err := wantBlocks(c, block(in))
-	if err = errors.Join(err, <-sent); err != nil {
-		return fmt.Errorf("%s: %w", who, err)
+	err = sendBlocks(client, request)
+	if err = errors.Join(err, wantBlocks(client, response), <-served); err != nil {
+		return fmt.Errorf("client, server: %w", err)
 	}
 	return nil
+}
+
+// sendBlocks sends one block again and again, at full speed, and then the end.
+func sendBlocks(c net.Conn, block []byte) error {
+	for left := bulkSize; left > 0; left -= len(block) {
+		if _, err := c.Write(block[:min(len(block), left)]); err != nil {
+			return err
+		}
+	}
+	return c.(*net.TCPConn).CloseWrite()
 }
 
 // block is random, and of a length that no buffer has: bytes that are lost or come twice are noticed.
@@ -97,8 +96,10 @@ func wantBlocks(r io.Reader, block []byte) error {
 	}
 }
 
-// A flow that began with a header is spliced as any other. The kernel counts the bytes that a process reads and writes
-// itself, which spliced ones are not.
+// A flow that began with a header is spliced as any other. One direction follows the other, because HAProxy 2.6 loses
+// the ends of both if they come at the same time.
+//
+// The kernel counts the bytes that a process reads and writes itself, which spliced ones are not.
 func TestBulkBehindTheHeader(t *testing.T) {
 	for i, r := range receivers {
 		version := front.ProxyProtocol(1 + i)

@@ -65,6 +65,7 @@ func startHAProxy(t *testing.T, http, tcp *net.TCPListener, behind netip.AddrPor
 	config := fmt.Sprintf(`
 global
 	maxconn 100
+	tune.bufsize 262144
 defaults
 	timeout connect 10s
 	timeout client 60s
@@ -75,7 +76,6 @@ frontend http
 	http-request return status 200 content-type text/plain lf-string "%%[src] %%[src_port] %%[dst] %%[dst_port]"
 listen tcp
 	mode tcp
-	option splice-auto
 	bind fd@4 accept-proxy
 	server behind %s
 `, behind)
