@@ -175,3 +175,22 @@ func TestStrippedPodsGiveTheSamePlan(t *testing.T) {
 		t.Errorf("this plan says little: %+v", want)
 	}
 }
+
+// The same of Services.
+func TestStrippedServicesGiveTheSamePlan(t *testing.T) {
+	whole := func() World {
+		web := active("web", 20001).affinity().annotate(corev1.LastAppliedConfigAnnotation, strings.Repeat("x", 1000))
+		web.svc.Status.Conditions = []metav1.Condition{{Type: "Ready"}}
+		return worldOf(web, makeService("other").selects("app", "web"), makePod("a", "web", "10.0.0.1"))
+	}
+	w := whole()
+	for i, svc := range w.Services {
+		w.Services[i] = stripService(svc)
+		if svc.Annotations[corev1.LastAppliedConfigAnnotation] != "" || svc.Status.Conditions != nil {
+			t.Errorf("kept %+v, want what Plan needs and no more", svc)
+		}
+	}
+	if diff := cmp.Diff(whole().Plan(), w.Plan(), compare); diff != "" {
+		t.Errorf("plan (-whole services +stripped):\n%s", diff)
+	}
+}

@@ -5,6 +5,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// stripService takes away what is big in a Service and of no use to Plan.
+func stripService(svc *corev1.Service) *corev1.Service {
+	delete(svc.Annotations, corev1.LastAppliedConfigAnnotation)
+	svc.Status = corev1.ServiceStatus{}
+	return svc
+}
+
 // stripPod keeps of a Pod what Plan needs.
 func stripPod(pod *corev1.Pod) *corev1.Pod {
 	kept := &corev1.Pod{

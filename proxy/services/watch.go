@@ -35,7 +35,7 @@ func (m *Manager) watches(c *kube.Client) watches {
 	}
 	leases := fmt.Sprintf("%s in (%s,%s)", contract.LeaseLabel, contract.LeaseTarget, contract.LeaseDefaults)
 	return watches{
-		services: c.Services.Informer(in, kube.Watch[*corev1.Service]{Handler: handler}),
+		services: c.Services.Informer(in, kube.Watch[*corev1.Service]{Handler: handler, Strip: stripService}),
 		pods:     c.Pods.Informer(in, kube.Watch[*corev1.Pod]{Handler: handler, Strip: stripPod}),
 		leases:   c.Leases.Informer(in, kube.Watch[*coordinationv1.Lease]{Handler: handler, Selector: leases}),
 	}
@@ -99,7 +99,7 @@ func (m *Manager) observe(name string, lease *coordinationv1.Lease) {
 func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 	k := target.New(target.Config{
 		Namespace: m.options.Namespace, Target: t, Pod: m.options.Pod, Process: m.process, Store: m.store,
-		Log:    m.log.With(zap.Stringer("target", t)),
+		Log:    m.log.WithLazy(zap.Stringer("target", t)), // an encoder of its own, 1 KiB, is for targets that have something to say
 		Gone:   m.gonePods,
 		Exists: m.podExists,
 		Lost:   m.reach.Lost,
