@@ -55,6 +55,40 @@ func TestResetAfterHalfCloseIsPassedOn(t *testing.T) {
 	})
 }
 
+// The same as TestAnswerBeforeHangUp, with the upload turned down before the relay has seen the answer.
+func TestAnswerIsReadAfterHangUp(t *testing.T) {
+	both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, _ error) {
+		release := tcptest.HoldUp(t, p.loops)
+		go func() {
+			for {
+				if _, err := b.Write(make([]byte, 1<<20)); err != nil {
+					return
+				}
+			}
+		}()
+		tcptest.Eventually(t, "the upload has begun", func() bool { return unread(t, p, b) >= sustained })
+		tcptest.Write(t, a, "no")
+		_ = a.Close()
+		release()
+		tcptest.WantRead(t, b, "no")
+		p.wait(t)
+	})
+}
+
+// unread returns how many bytes of a peer the relay has not read yet.
+func unread(t *testing.T, p *pair, peer *net.TCPConn) int {
+	t.Helper()
+	f := &p.session.up
+	if peer == p.backend {
+		f = &p.session.down
+	}
+	n, err := unix.IoctlGetInt(f.src.FD(), unix.TIOCINQ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // Urgent data splits what is read and what is spliced: the kernel stops in front of the urgent byte, and drops it. All that
 // is around it must arrive, although the loop learns of everything at once, and of the end with it.
 func TestUrgentData(t *testing.T) {

@@ -73,11 +73,15 @@ func TestBytesBeforeAReset(t *testing.T) {
 // A reset is reported once, to the reader or to the writer, whoever comes first. Neither order may turn it into an end
 // in good order.
 func TestResetWhileWriting(t *testing.T) {
-	for range 50 {
+	for i := range 50 {
+		size := 4 << 10
+		if i%2 == 1 {
+			size = 256 << 10 // a sustained flow
+		}
 		both(t, func(t *testing.T, p *pair, a, b *net.TCPConn, errA error) {
 			wrote := make(chan error)
 			go func() {
-				chunk := make([]byte, 4096)
+				chunk := make([]byte, size)
 				for {
 					if _, err := b.Write(chunk); err != nil {
 						wrote <- err

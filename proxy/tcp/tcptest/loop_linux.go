@@ -33,7 +33,9 @@ func HoldUp(tb testing.TB, loops *tcp.Loops) (release func()) {
 		tb.Fatal(err)
 	}
 	<-held
-	return func() { close(free) }
+	release = sync.OnceFunc(func() { close(free) })
+	tb.Cleanup(release) // before the loops end, in a test that has failed
+	return release
 }
 
 // LoopPair returns both ends of a connection, each on one of the loops in turn.
