@@ -81,14 +81,18 @@ func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort, hel
 				continue
 			}
 		}
+		b.inFlight.Add(1) // who waits for a turn is a load, too
 		select {
 		case b.connects <- struct{}{}:
 		case <-s.changed:
+			b.inFlight.Add(-1)
 			continue
 		case <-ctx.Done():
+			b.inFlight.Add(-1)
 			return nil, r.gaveUp(ctx)
 		}
-		c, err := p.connect(ctx, l, b, hello)
+		conn, err := tcp.Dial(ctx, l, b.addr, connectTimeout)
+		c, err := p.connected(ctx, b, conn, hello, err)
 		if err == nil {
 			return c, nil
 		}
@@ -100,13 +104,6 @@ func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort, hel
 			return nil, r.gaveUp(ctx)
 		}
 	}
-}
-
-// connect makes one attempt, for which the caller has taken a token.
-func (p *Pool) connect(ctx context.Context, l *tcp.Loop, b *Backend, hello Hello) (*Conn, error) {
-	b.inFlight.Add(1)
-	c, err := tcp.Dial(ctx, l, b.addr, connectTimeout)
-	return p.connected(ctx, b, c, hello, err)
 }
 
 // connected notes the outcome of an attempt, and gives its token back.
