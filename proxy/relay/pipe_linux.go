@@ -2,7 +2,12 @@
 
 package relay
 
-import "golang.org/x/sys/unix"
+import (
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	// pipeSize is the most that an unprivileged user may ask for (fs.pipe-max-size).
@@ -10,6 +15,8 @@ const (
 	// maxPipes keeps below the 64 MiB of pipe that one unprivileged user may have (fs.pipe-user-pages-soft: 64 pipes
 	// of 1 MiB; later ones get 8 KiB, which is slower than copying).
 	maxPipes = 32
+	// pipePause is for how long no more pipes are asked for after the system has refused one.
+	pipePause = 10 * time.Second
 )
 
 type pipe struct{ r, w int }
@@ -18,6 +25,10 @@ type pipe struct{ r, w int }
 var (
 	tokens = make(chan struct{}, maxPipes)
 	idle   = make(chan *pipe, maxPipes)
+
+	// refused is when the system last refused a pipe, in Unix nanoseconds: other proxies of the same user on this node may
+	// have used up what it may have, and may give it back.
+	refused atomic.Int64
 )
 
 // takePipe returns an empty large pipe, or nil if all are in use: copying is the better choice then.
@@ -27,19 +38,30 @@ func takePipe() *pipe {
 		return p
 	default:
 	}
+	if time.Since(time.Unix(0, refused.Load())) < pipePause {
+		return nil
+	}
 	select {
 	case tokens <- struct{}{}:
 	default:
 		return nil
 	}
+	p := newPipe()
+	if p == nil {
+		refused.Store(time.Now().UnixNano())
+		<-tokens
+	}
+	return p
+}
+
+// newPipe returns a large pipe, or nil if the system has none.
+func newPipe() *pipe {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		<-tokens
 		return nil
 	}
 	p := &pipe{r: fds[0], w: fds[1]}
 	if _, err := unix.FcntlInt(uintptr(p.w), unix.F_SETPIPE_SZ, pipeSize); err != nil {
-		// The user's quota is used up by others. The token stays taken: there is no point in asking again.
 		_ = unix.Close(p.r)
 		_ = unix.Close(p.w)
 		return nil
