@@ -54,6 +54,7 @@ type Task interface{ Run() }
 type Loops struct {
 	loops []*Loop
 	next  atomic.Uint32
+	once  sync.Once // for Close
 }
 
 // Start starts n loops, at least 1. Each may keep one CPU busy. The process should be allowed one more (GOMAXPROCS) than
@@ -74,9 +75,11 @@ func Start(n int) (*Loops, error) {
 
 // Close ends the loops. Their connections stay as they are, and hear nothing more.
 func (ls *Loops) Close() {
-	for _, l := range ls.loops {
-		l.stop()
-	}
+	ls.once.Do(func() {
+		for _, l := range ls.loops {
+			l.stop()
+		}
+	})
 }
 
 // Next returns the loops in turn.

@@ -56,12 +56,12 @@ func (c *Conn) Abort() {
 func Connect(ctx context.Context, l *Loop, addr netip.AddrPort, timeout time.Duration, done func(*Conn, error)) {
 	go func() {
 		d := net.Dialer{Timeout: timeout}
-		c, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, addr)
+		c, err := d.DialContext(ctx, "tcp", addr.String())
 		if err != nil {
 			done(nil, err)
 			return
 		}
-		done(&Conn{TCPConn: c, loop: l, remote: addr}, nil)
+		done(&Conn{TCPConn: c.(*net.TCPConn), loop: l, remote: addr}, nil)
 	}()
 }
 
