@@ -5,16 +5,15 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/scale"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/kube"
 )
 
 // ExistsByScale looks for a target's /scale, which is the one thing that TPA needs of it.
-func ExistsByScale(scales scale.ScalesGetter) func(context.Context, string, contract.Target) (bool, error) {
+func ExistsByScale(scales *kube.Scales) func(context.Context, string, contract.Target) (bool, error) {
 	return func(ctx context.Context, namespace string, target contract.Target) (bool, error) {
-		_, err := scales.Scales(namespace).Get(ctx, target.GroupResource(), target.Name, metav1.GetOptions{})
+		_, err := scales.Get(ctx, namespace, target.GroupResource(), target.Name)
 		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 			return false, nil
 		}

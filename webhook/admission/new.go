@@ -8,7 +8,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/scale"
+
+	"tpa.dev/tpa/proxy/kube"
 )
 
 // New returns a Handler that asks the API server of a configuration. self is the user name of TPA's own ServiceAccount.
@@ -19,8 +20,7 @@ func New(config *rest.Config, httpClient *http.Client, mapper meta.RESTMapper, s
 	if err != nil {
 		return nil, fmt.Errorf("set up the client for access reviews: %w", err)
 	}
-	scales, err := scale.NewForConfig(config, mapper,
-		dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(clients.Discovery()))
+	targets, err := kube.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("set up the client for targets: %w", err)
 	}
@@ -32,6 +32,6 @@ func New(config *rest.Config, httpClient *http.Client, mapper meta.RESTMapper, s
 		Self:    self,
 		Reviews: clients.AuthorizationV1().SubjectAccessReviews(),
 		Rivals:  RivalsByList(objects, mapper),
-		Exists:  ExistsByScale(scales),
+		Exists:  ExistsByScale(targets.Scales),
 	}, nil
 }
