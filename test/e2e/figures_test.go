@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"tpa.dev/tpa/test/kit"
+	"tpa.dev/tpa/test/stat"
 )
 
 // rounds is how often each wake is measured.
@@ -65,7 +66,7 @@ func TestFigures(t *testing.T) {
 	t.Logf("API writes of %d sleep/wake rounds: %s", rounds, writes())
 	t.Logf("wake through TPA:                      %s", summary(through))
 	t.Logf("kubectl scale, ClusterIP asked at 10ms: %s", summary(direct))
-	t.Logf("ratio of the medians: %.2f", float64(median(through))/float64(median(direct)))
+	t.Logf("ratio of the medians: %.2f", float64(stat.Median(through))/float64(stat.Median(direct)))
 	for _, p := range f.proxies() {
 		bytes, err := kit.Memory(&p)
 		f.must(err)
@@ -119,16 +120,11 @@ func (f *fixture) scaleToZero(name string) {
 	f.wait("no pod of "+name, f.noPod(name))
 }
 
-func median(times []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-}
-
 func summary(times []time.Duration) string {
 	var all []string
 	for _, d := range times {
 		all = append(all, fmt.Sprint(d.Milliseconds()))
 	}
-	return fmt.Sprintf("median %d ms, worst %d ms (%s)", median(times).Milliseconds(), slices.Max(times).Milliseconds(),
+	return fmt.Sprintf("median %d ms, worst %d ms (%s)", stat.Median(times).Milliseconds(), slices.Max(times).Milliseconds(),
 		strings.Join(all, " "))
 }

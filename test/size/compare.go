@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"tpa.dev/tpa/test/stat"
 )
 
 // variant is one of the ways to do the same thing.
@@ -19,15 +21,8 @@ type latency struct {
 	P50 float64 `json:"p50Ms"`
 	P99 float64 `json:"p99Ms"`
 	// RatioP50 and RatioP99 say how often the reference goes into it; empty for the reference itself.
-	RatioP50 *ratio `json:"ratioP50,omitempty"`
-	RatioP99 *ratio `json:"ratioP99,omitempty"`
-}
-
-// ratio is what a variant took as a multiple of what the reference took in the same round.
-type ratio struct {
-	Median float64 `json:"median"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
+	RatioP50 *stat.Spread `json:"ratioP50,omitempty"`
+	RatioP99 *stat.Spread `json:"ratioP99,omitempty"`
 }
 
 // compare has variants take turns at every call, so that what else the machine does hits all alike, and relates them to
@@ -56,7 +51,7 @@ func compare(rounds, calls int, variants ...variant) ([]latency, error) {
 	}
 	result := make([]latency, len(variants))
 	for v := range variants {
-		result[v] = latency{Name: variants[v].name, P50: median(p50[v]), P99: median(p99[v])}
+		result[v] = latency{Name: variants[v].name, P50: stat.Median(p50[v]), P99: stat.Median(p99[v])}
 		if v > 0 {
 			result[v].RatioP50, result[v].RatioP99 = relate(p50[v], p50[0]), relate(p99[v], p99[0])
 		}
@@ -67,17 +62,13 @@ func compare(rounds, calls int, variants ...variant) ([]latency, error) {
 // warmUp is how many calls at the beginning of a round do not count.
 func warmUp(calls int) int { return calls / 10 }
 
-func relate(values, reference []float64) *ratio {
+// relate is what a variant took as a multiple of what the reference took in the same round.
+func relate(values, reference []float64) *stat.Spread {
 	ratios := make([]float64, len(values))
 	for i := range values {
 		ratios[i] = values[i] / reference[i]
 	}
-	return &ratio{Median: median(ratios), Min: slices.Min(ratios), Max: slices.Max(ratios)}
+	return new(stat.SpreadOf(ratios))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-}

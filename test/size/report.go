@@ -127,9 +127,7 @@ func printLatency(line func(string, ...any), all []latency) {
 	for _, l := range all {
 		line("  %s\tp50 %.3f ms\tp99 %.3f ms", l.Name, l.P50, l.P99)
 		if l.RatioP50 != nil {
-			line("    of %s\t%s\t%s", all[0].Name, l.RatioP50, l.RatioP99)
+			line("    of %s\t×%s\t×%s", all[0].Name, l.RatioP50, l.RatioP99)
 		}
 	}
 }
-
-func (r *ratio) String() string { return fmt.Sprintf("×%.2f (%.2f–%.2f)", r.Median, r.Min, r.Max) }
