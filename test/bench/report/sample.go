@@ -16,7 +16,7 @@ type Sample struct {
 	Arm   string `json:"arm"`
 	// Link is "loopback" or "veth".
 	Link string `json:"link"`
-	// CPUs is how many of them client, proxy and server shared.
+	// CPUs is how many CPUs client, proxy and server shared.
 	CPUs int `json:"cpus"`
 	// Metric is the name of one of Metrics, and Value is in its unit.
 	Metric string  `json:"metric"`
@@ -25,7 +25,16 @@ type Sample struct {
 
 // Metric is what a sample measures.
 type Metric struct {
-	Name, Title, Unit string
+	Name, Title string
+	// Unit is empty for a number of things.
+	Unit string
+}
+
+func (m Metric) String() string {
+	if m.Unit == "" {
+		return m.Title
+	}
+	return m.Title + ", " + m.Unit
 }
 
 // The names of what is measured. CPU is the proxy's own, user and system; with "-all" that of client, proxy and server
@@ -78,5 +87,5 @@ var Metrics = []Metric{
 	{HeldMem, "held connection: memory", "KiB"},
 	{HeldMemOwn, "  of the process", "KiB"},
 	{HeldLost, "held connections lost", ""},
-	{Balance, "8 backends: most loaded ÷ mean", ""},
+	{Balance, "8 backends, most loaded ÷ mean", ""},
 }
