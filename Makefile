@@ -41,6 +41,10 @@ bin/cluster: $(HARNESS)
 bin/yes: test/size/yes/main.go $(SOURCES)
 	CGO_ENABLED=0 go build -trimpath -o $@ ./test/size/yes
 
+# Not trimmed: test/apiserver finds the manifests by where it was built.
+bin/bench: $(shell find test/bench test/apiserver test/stat -name '*.go' -not -name '*_test.go' -o -name '*.tmpl') $(SOURCES)
+	CGO_ENABLED=0 go build -o $@ ./test/bench
+
 .PHONY: images
 images: $(IMAGES) ## TPA's images from the Dockerfiles, into bin/images/ (BUILDER=, BASE=: other images to start from)
 
@@ -129,6 +133,12 @@ bin/helm3/helm bin/helm4/helm:
 .PHONY: e2e
 e2e: bin/cluster $(IMAGES) $(TEST_IMAGES) ## end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)
 	@KEEP='$(KEEP)' RUN='$(RUN)' test/images/e2e.sh
+
+.PHONY: bench
+bench: bin/bench bin/cluster bin/proxy ## TPA's data path beside HAProxy, nginx and no proxy (ARGS='--links=loopback --cpus=1 --rounds=3')
+	@test/images/packages.sh /usr/sbin/haproxy=haproxy /bin/ip=iproute2
+	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)"
+	bin/bench $(ARGS)
 
 .PHONY: bench-size
 bench-size: bin/cluster bin/webhook bin/yes ## what 5,000 Services in 500 namespaces cost (ARGS='--services=200 --namespaces=20 --json=FILE')

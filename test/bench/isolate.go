@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// insideEnv is the run's folder, for the process inside.
+const insideEnv = "TPA_BENCH_FOLDER"
+
+// isolate runs the benchmark in namespaces of its own. The kernel ends all that lives in there when its first process
+// ends, and removes its network; that process ends with this one.
+func isolate(ctx context.Context, args []string) (err error) {
+	folder, err := os.MkdirTemp("", "tpa-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	if err := os.Chmod(folder, 0o755); err != nil { // proxies run as other users
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, append([]string{insideRole}, args...)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), insideEnv+"="+folder, "TMPDIR="+folder)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
+		Pdeathsig:  syscall.SIGKILL,
+		Setpgid:    true, // a terminal's interrupt reaches it by way of this process
+	}
+	runtime.LockOSThread() // Pdeathsig is about the thread that starts it
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the benchmark in namespaces of its own: %w", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("the benchmark failed: %w", err)
+	}
+	return nil
+}
+
+// furnish prepares the namespaces that this process is the first of.
+func furnish() error {
+	var limit syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	limit.Cur = limit.Max // set, and not only inherited, so that Go passes it on
+	err = errors.Join(err,
+		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit),
+		syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""),
+		syscall.Mount("proc", "/proc", "proc", 0, ""))
+	if err != nil {
+		return fmt.Errorf("set up namespaces: %w", err)
+	}
+	if err := command("ip", "link", "set", "lo", "up"); err != nil {
+		return err
+	}
+	// Thousands of connections a second between the same two addresses use the ports up, unless those are reused.
+	return os.WriteFile("/proc/sys/net/ipv4/tcp_tw_reuse", []byte("1"), 0)
+}
+
+// command runs a program that is silent when all is well.
+func command(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %v: %w: %s", name, args, err, out)
+	}
+	return nil
+}

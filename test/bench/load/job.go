@@ -1,0 +1,40 @@
+package load
+
+import "time"
+
+// Kind is what a Job does.
+type Kind string
+
+const (
+	// Bulk receives from Conns streams as fast as they come. Its unit is a byte.
+	Bulk Kind = "bulk"
+	// RoundTrip exchanges a message over one connection, again and again. Its unit is a round trip.
+	RoundTrip Kind = "round-trip"
+	// Connect connects, exchanges a message and closes, again and again. Its unit is a connection.
+	Connect Kind = "connect"
+)
+
+// Job is an order to the client.
+type Job struct {
+	Kind    Kind
+	Address string
+	// Conns is how many connections are used at once, where the Kind leaves that open.
+	Conns int
+	// Warm is how long it goes on before it counts, For how long it counts.
+	Warm, For time.Duration
+	// Proxy and Server are the processes whose CPU time is read when counting begins and ends.
+	Proxy, Server []int
+}
+
+// Result is what the client found.
+type Result struct {
+	// Error is empty if all went well; nothing else is set if not.
+	Error string `json:",omitempty"`
+	// Units were done in Wall time.
+	Units float64
+	Wall  time.Duration
+	// Proxy is the proxy's CPU time, All that of the proxy, the server and the client.
+	Proxy, All time.Duration
+	// Latency is that of round trips.
+	Latency Latency
+}

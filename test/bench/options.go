@@ -1,0 +1,112 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tpa.dev/tpa/test/bench/report"
+)
+
+// options are the command line.
+type options struct {
+	arms    []string // of the anchors; TPA's are those of proxies
+	proxies []build
+	links   []string
+	cpus    []int
+	metrics []string
+	rounds  int
+	slice   time.Duration
+	seed    uint64
+	json    string
+}
+
+// build is a binary of TPA's proxy.
+type build struct{ arm, path string }
+
+// anchors are the arms that TPA is compared with.
+var anchors = []string{report.Direct, report.HAProxy, report.HAProxyTuned}
+
+// links are what connects client, proxy and server.
+var links = []string{loopback}
+
+func parse(args []string) (options, error) {
+	o := options{arms: anchors, links: links, cpus: []int{1}}
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	list(fs, "arms", &o.arms, anchors, "what TPA is compared with")
+	list(fs, "links", &o.links, links, "what connects client, proxy and server")
+	list(fs, "metrics", &o.metrics, metricNames(), "measure only what yields these (default all)")
+	fs.Func("proxy", "TPA's proxy: PATH, or NAME=PATH for an arm tpa-NAME; may be repeated (default bin/proxy)", o.addProxy)
+	fs.Func("cpus", "numbers of CPUs that all share, separated by commas (default 1)", o.setCPUs)
+	fs.IntVar(&o.rounds, "rounds", 7, "how often everything is measured")
+	fs.DurationVar(&o.slice, "slice", time.Second, "for how long a measurement counts")
+	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the arms' order")
+	fs.StringVar(&o.json, "json", "", "also write the report to this file, as JSON")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unknown argument %q", fs.Arg(0))
+	}
+	if o.rounds < 1 || o.slice <= 0 {
+		return o, fmt.Errorf("%d rounds of %s: there must be at least one, and some time", o.rounds, o.slice)
+	}
+	if len(o.proxies) == 0 {
+		o.proxies = []build{{report.TPA, "bin/proxy"}}
+	}
+	return o, nil
+}
+
+// list is a flag that takes some of the accepted words.
+func list(fs *flag.FlagSet, name string, to *[]string, accepted []string, usage string) {
+	usage = fmt.Sprintf("%s, separated by commas: %s", usage, strings.Join(accepted, ", "))
+	fs.Func(name, usage, func(value string) error {
+		*to = nil
+		for word := range strings.SplitSeq(value, ",") {
+			if !slices.Contains(accepted, word) {
+				return fmt.Errorf("%q is none of %s", word, strings.Join(accepted, ", "))
+			}
+			*to = append(*to, word)
+		}
+		return nil
+	})
+}
+
+func (o *options) addProxy(value string) error {
+	b := build{report.TPA, value}
+	if name, path, named := strings.Cut(value, "="); named {
+		b = build{report.TPA + "-" + name, path}
+	}
+	if slices.ContainsFunc(o.proxies, func(other build) bool { return other.arm == b.arm }) {
+		return fmt.Errorf("there are two arms %s: name them, NAME=PATH", b.arm)
+	}
+	var err error
+	b.path, err = filepath.Abs(b.path)
+	o.proxies = append(o.proxies, b)
+	return err
+}
+
+func (o *options) setCPUs(value string) error {
+	o.cpus = nil
+	for word := range strings.SplitSeq(value, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 || n > runtime.NumCPU() {
+			return fmt.Errorf("%q is no number of CPUs between 1 and %d", word, runtime.NumCPU())
+		}
+		o.cpus = append(o.cpus, n)
+	}
+	return nil
+}
+
+func metricNames() []string {
+	var names []string
+	for _, step := range steps {
+		names = append(names, step.metrics...)
+	}
+	return names
+}

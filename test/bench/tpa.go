@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"tpa.dev/tpa/test/apiserver"
+)
+
+// startTPA starts a build of TPA's proxy with what the controller gives it. Only its ends are shorter.
+func (s *setting) startTPA(ctx context.Context, server *apiserver.Server, b build, p place) error {
+	c, err := newCluster(ctx, server, fmt.Sprintf("%s-%s", b.arm, s.name), s.server, p)
+	if err != nil {
+		return err
+	}
+	program := filepath.Join(p.Folder, "proxy") // where its user may go, and nobody builds it anew during the run
+	if err := copyProgram(program, b.path); err != nil {
+		return fmt.Errorf("%s: %w", b.arm, err)
+	}
+	cmd := exec.Command(program, "--admin-address=127.0.0.1:0", "--shutdown-delay=0s", "--drain-timeout=0s")
+	cmd.Env = []string{
+		"KUBECONFIG=" + c.kubeconfig, "POD_NAMESPACE=" + c.namespace, "POD_NAME=" + c.proxy.Name, "POD_UID=" + string(c.proxy.UID),
+	}
+	return s.startArm(b.arm, p, cmd)
+}
+
+func copyProgram(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	_, err = io.Copy(out, in)
+	return err
+}
