@@ -136,7 +136,8 @@ e2e: bin/cluster $(IMAGES) $(TEST_IMAGES) ## end-to-end tests on a two-node clus
 
 .PHONY: bench
 bench: bin/bench bin/cluster bin/proxy ## TPA's data path beside HAProxy, nginx and no proxy (ARGS='--links=loopback --cpus=1 --rounds=3')
-	@test/images/packages.sh /usr/sbin/haproxy=haproxy /bin/ip=iproute2
+	@test/images/packages.sh /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx \
+		/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream /bin/ip=iproute2
 	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)"
 	bin/bench $(ARGS)
 

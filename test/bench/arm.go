@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -50,7 +51,7 @@ func (s *setting) newPlace(name string) (place, error) {
 		Echo: echo, Bulk: echo + 1, ServerEcho: address(s.server, echoPort), ServerBulk: address(s.server, bulkPort),
 		Threads: len(s.cpus), Folder: filepath.Join(s.folder, name), user: firstUser + uint32(i),
 	}
-	return p, os.Mkdir(p.Folder, 0o755)
+	return p, errors.Join(os.Mkdir(p.Folder, 0o755), os.Chown(p.Folder, int(p.user), int(p.user)))
 }
 
 func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }

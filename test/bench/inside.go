@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -75,6 +76,7 @@ func measureIn(ctx context.Context, o options, link string, cpus []int, api *api
 	for round := range o.rounds {
 		say("%s: round %d of %d", s.name, round+1, o.rounds)
 		for _, step := range stepsFor(o.metrics) {
+			began := time.Now()
 			for _, i := range random.Perm(len(s.arms)) {
 				a := s.arms[i]
 				found, err := step.measure(ctx, s, a, o.slice)
@@ -87,6 +89,7 @@ func measureIn(ctx context.Context, o options, link string, cpus []int, api *api
 					})
 				}
 			}
+			say("  %s: %.1f s", step.name, time.Since(began).Seconds())
 		}
 	}
 	return samples, nil

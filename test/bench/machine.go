@@ -12,7 +12,7 @@ import (
 
 // machine says what the figures were taken on, and of what.
 func machine(o options) map[string]string {
-	m := map[string]string{"cpu": cpuModel(), "haproxy": firstLine("haproxy", "-v")}
+	m := map[string]string{"cpu": cpuModel(), "haproxy": firstLine("haproxy", "-v"), "nginx": firstLine("nginx", "-v")}
 	var uname unix.Utsname
 	if err := unix.Uname(&uname); err == nil {
 		m["kernel"] = unix.ByteSliceToString(uname.Release[:])

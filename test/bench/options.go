@@ -30,7 +30,7 @@ type options struct {
 type build struct{ arm, path string }
 
 // anchors are the arms that TPA is compared with.
-var anchors = []string{report.Direct, report.HAProxy, report.HAProxyTuned}
+var anchors = []string{report.Direct, report.HAProxy, report.HAProxyTuned, report.Nginx}
 
 // links are what connects client, proxy and server.
 var links = []string{loopback}

@@ -47,11 +47,6 @@ func newSetting(ctx context.Context, o options, folder, link string, cpus []int,
 	if s.client, err = newWorker(s.folder, cpus); err != nil {
 		return s, err
 	}
-	for _, name := range o.arms {
-		if err := s.startAnchor(name); err != nil {
-			return s, fmt.Errorf("start %s: %w", name, err)
-		}
-	}
 	for _, b := range o.proxies {
 		p, err := s.newPlace(b.arm)
 		if err != nil {
@@ -59,6 +54,11 @@ func newSetting(ctx context.Context, o options, folder, link string, cpus []int,
 		}
 		if err := s.startTPA(ctx, api, b, p); err != nil {
 			return s, fmt.Errorf("start %s: %w", b.arm, err)
+		}
+	}
+	for _, name := range o.arms {
+		if err := s.startAnchor(name); err != nil {
+			return s, fmt.Errorf("start %s: %w", name, err)
 		}
 	}
 	return s, nil
@@ -72,6 +72,9 @@ func (s *setting) startAnchor(name string) error {
 	p, err := s.newPlace(name)
 	if err != nil {
 		return err
+	}
+	if name == report.Nginx {
+		return s.startNginx(p)
 	}
 	return s.startHAProxy(name, p)
 }

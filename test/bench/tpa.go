@@ -23,7 +23,7 @@ func (s *setting) startTPA(ctx context.Context, server *apiserver.Server, b buil
 	}
 	cmd := exec.Command(program, "--admin-address=127.0.0.1:0", "--shutdown-delay=0s", "--drain-timeout=0s")
 	cmd.Env = []string{
-		"KUBECONFIG=" + c.kubeconfig, "POD_NAMESPACE=" + c.namespace, "POD_NAME=" + c.proxy.Name, "POD_UID=" + string(c.proxy.UID),
+		"HOME=/", "KUBECONFIG=" + c.kubeconfig, "POD_NAMESPACE=" + c.namespace, "POD_NAME=" + c.proxy.Name, "POD_UID=" + string(c.proxy.UID),
 	}
 	return s.startArm(b.arm, p, cmd)
 }
