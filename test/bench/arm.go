@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tpa.dev/tpa/test/bench/load"
+	"tpa.dev/tpa/test/bench/meter"
 )
 
 // The server's ports.
@@ -20,7 +21,7 @@ const (
 	bulkPort = 7019
 )
 
-// firstUser runs TPA's proxy, as in a cluster. Every other arm is another user without rights: the kernel keeps the pages
+// firstUser runs TPA's proxy, as in a cluster. Every other arm is another user without rights: the kernel counts the pages
 // in pipes by user, and no arm may take them from another.
 const firstUser = 65532
 
@@ -29,11 +30,14 @@ type arm struct {
 	name string
 	// echo and bulk are where the client connects to.
 	echo, bulk string
-	*process         // nil if the connection is direct
-	proxy      []int // the processes
+
+	// Of a proxy; nil and empty if the connection is direct.
+	*process
+	pids  []int
+	group meter.Group
 }
 
-// place is where an arm's proxy listens and connects to.
+// place is where a proxy listens and connects to.
 type place struct {
 	Echo, Bulk             int // ports that it listens on
 	ServerEcho, ServerBulk string
@@ -42,13 +46,13 @@ type place struct {
 	user                   uint32
 }
 
-// newPlace numbers the places of a setting. TPA's ports are in the range of its own.
+// newPlace makes one that is no other's. Ports are in the range of TPA's own.
 func (s *setting) newPlace(name string) (place, error) {
 	i := s.places
 	s.places++
-	echo := 20000 + 2*i
 	p := place{
-		Echo: echo, Bulk: echo + 1, ServerEcho: address(s.server, echoPort), ServerBulk: address(s.server, bulkPort),
+		Echo: 20000 + 2*i, Bulk: 20001 + 2*i,
+		ServerEcho: address(s.link.server, echoPort), ServerBulk: address(s.link.server, bulkPort),
 		Threads: len(s.cpus), Folder: filepath.Join(s.folder, name), user: firstUser + uint32(i),
 	}
 	return p, errors.Join(os.Mkdir(p.Folder, 0o755), os.Chown(p.Folder, int(p.user), int(p.user)))
@@ -56,26 +60,39 @@ func (s *setting) newPlace(name string) (place, error) {
 
 func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// startArm starts a proxy, and waits until it answers.
+// startArm starts a proxy in its place, and waits until it answers.
 func (s *setting) startArm(name string, p place, cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: p.user, Gid: p.user}}
-	a := &arm{name: name, echo: address(s.proxy, p.Echo), bulk: address(s.proxy, p.Bulk)}
+	a := &arm{name: name, echo: address(s.link.proxy, p.Echo), bulk: address(s.link.proxy, p.Bulk)}
 	var err error
+	if a.group, err = meter.NewGroup(s.groups, s.name+"-"+name); err != nil {
+		return err
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: p.user, Gid: p.user}}
 	if a.process, err = start(cmd, filepath.Join(p.Folder, "log"), s.cpus); err != nil {
 		return err
 	}
 	s.arms = append(s.arms, a)
+	if err := a.group.Add(a.pid()); err != nil {
+		return err
+	}
 	if err := a.answers(); err != nil {
 		return err
 	}
-	a.proxy, err = a.pids()
-	return err
+	if a.pids, err = a.family(); err != nil {
+		return err
+	}
+	for _, pid := range a.pids {
+		if err := a.group.Add(pid); err != nil { // children that were there before
+			return err
+		}
+	}
+	return nil
 }
 
 // answers waits until a message comes back.
 func (a *arm) answers() error {
 	var err error
-	for begun := time.Now(); time.Since(begun) < time.Minute; {
+	for began := time.Now(); time.Since(began) < time.Minute; {
 		if err = load.Probe(a.echo); err == nil {
 			return nil
 		}

@@ -6,20 +6,22 @@ import (
 	"os/exec"
 	"path/filepath"
 	"text/template"
-
-	"tpa.dev/tpa/test/bench/report"
 )
 
 //go:embed haproxy.cfg.tmpl
 var haproxyConfig string
 
-func (s *setting) startHAProxy(name string, p place) error {
+func (s *setting) startHAProxy(name string, tuned bool) error {
+	p, err := s.newPlace(name)
+	if err != nil {
+		return err
+	}
 	config := filepath.Join(p.Folder, "haproxy.cfg")
-	err := writeConfig(config, haproxyConfig, struct {
+	values := struct {
 		place
 		Tuned bool
-	}{p, name == report.HAProxyTuned})
-	if err != nil {
+	}{p, tuned}
+	if err := writeConfig(config, haproxyConfig, values); err != nil {
 		return err
 	}
 	return s.startArm(name, p, exec.Command("haproxy", "-db", "-f", config))

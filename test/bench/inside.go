@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"runtime"
-	"time"
 
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -26,7 +23,13 @@ func inside(ctx context.Context, args []string) error {
 		return err
 	}
 	ctrl.SetLogger(logr.Discard())
-	samples, err := measure(ctx, o)
+	say("start an API server")
+	api, err := startAPI(ctx)
+	if err != nil {
+		return err
+	}
+	// Nobody needs it to end well, which takes seconds: it ends with this process, and its files with the run's folder.
+	samples, err := measure(ctx, o, api)
 	if err != nil {
 		return err
 	}
@@ -44,61 +47,9 @@ func inside(ctx context.Context, args []string) error {
 	return errors.Join(r.WriteJSON(file), file.Close())
 }
 
-// measure takes all samples.
-func measure(ctx context.Context, o options) (samples []report.Sample, err error) {
-	say("seed %d", o.seed)
-	random := rand.New(rand.NewPCG(o.seed, 0))
-	api, err := startAPI(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, api.Stop()) }()
-	for _, link := range o.links {
-		for _, n := range o.cpus {
-			more, err := measureIn(ctx, o, link, lastCPUs(n), api, random)
-			if err != nil {
-				return nil, fmt.Errorf("%s, %d CPUs: %w", link, n, err)
-			}
-			samples = append(samples, more...)
-		}
-	}
-	return samples, nil
-}
-
-// measureIn takes the samples of one setting.
-func measureIn(ctx context.Context, o options, link string, cpus []int, api *apiserver.Server, random *rand.Rand) ([]report.Sample, error) {
-	s, err := newSetting(ctx, o, os.Getenv(insideEnv), link, cpus, api)
-	defer s.stop()
-	if err != nil {
-		return nil, err
-	}
-	var samples []report.Sample
-	for round := range o.rounds {
-		say("%s: round %d of %d", s.name, round+1, o.rounds)
-		for _, step := range stepsFor(o.metrics) {
-			began := time.Now()
-			for _, i := range random.Perm(len(s.arms)) {
-				a := s.arms[i]
-				found, err := step.measure(ctx, s, a, o.slice)
-				if err != nil {
-					return nil, err
-				}
-				for metric, value := range found {
-					samples = append(samples, report.Sample{
-						Round: round + 1, Arm: a.name, Link: link, CPUs: len(cpus), Metric: metric, Value: value,
-					})
-				}
-			}
-			say("  %s: %.1f s", step.name, time.Since(began).Seconds())
-		}
-	}
-	return samples, nil
-}
-
 // startAPI starts the API server that TPA's proxies talk to. It is idle while anything is measured, but still it is kept
 // off the CPUs of those who are, as far as there are others.
 func startAPI(ctx context.Context) (*apiserver.Server, error) {
-	say("start an API server")
 	var api *apiserver.Server
 	err := onCPUs([]int{0}, func() (err error) {
 		api, err = apiserver.Start(ctx, apiserver.Options{
@@ -108,15 +59,6 @@ func startAPI(ctx context.Context) (*apiserver.Server, error) {
 		return err
 	})
 	return api, err
-}
-
-// lastCPUs are the last n of this machine.
-func lastCPUs(n int) []int {
-	var cpus []int
-	for cpu := runtime.NumCPU() - n; cpu < runtime.NumCPU(); cpu++ {
-		cpus = append(cpus, cpu)
-	}
-	return cpus
 }
 
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

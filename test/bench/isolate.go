@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
+
+	"tpa.dev/tpa/test/bench/meter"
 )
 
 // insideEnv is the run's folder, for the process inside.
@@ -21,7 +24,7 @@ func isolate(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(folder), meter.RemoveGroups(filepath.Base(folder))) }()
 	if err := os.Chmod(folder, 0o755); err != nil { // proxies run as other users
 		return err
 	}
@@ -37,7 +40,7 @@ func isolate(ctx context.Context, args []string) (err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
 		Pdeathsig:  syscall.SIGKILL,
-		Setpgid:    true, // a terminal's interrupt reaches it by way of this process
+		Setsid:     true, // a terminal's interrupt reaches it by way of this process
 	}
 	runtime.LockOSThread() // Pdeathsig is about the thread that starts it
 	defer runtime.UnlockOSThread()
@@ -58,7 +61,8 @@ func furnish() error {
 	err = errors.Join(err,
 		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit),
 		syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""),
-		syscall.Mount("proc", "/proc", "proc", 0, ""))
+		syscall.Mount("proc", "/proc", "proc", 0, ""),
+		syscall.Mount("run", "/run", "tmpfs", 0, "")) // where networks have names
 	if err != nil {
 		return fmt.Errorf("set up namespaces: %w", err)
 	}
@@ -66,8 +70,11 @@ func furnish() error {
 		return err
 	}
 	// Thousands of connections a second between the same two addresses use the ports up, unless those are reused.
-	return os.WriteFile("/proc/sys/net/ipv4/tcp_tw_reuse", []byte("1"), 0)
+	return set("net/ipv4/tcp_tw_reuse")
 }
+
+// set switches a setting of the kernel on.
+func set(name string) error { return os.WriteFile("/proc/sys/"+name, []byte("1"), 0) }
 
 // command runs a program that is silent when all is well.
 func command(name string, args ...string) error {

@@ -17,7 +17,7 @@ func machine(o options) map[string]string {
 	if err := unix.Uname(&uname); err == nil {
 		m["kernel"] = unix.ByteSliceToString(uname.Release[:])
 	}
-	for _, b := range o.proxies {
+	for _, b := range o.builds {
 		m[b.arm] = commit(b.path)
 	}
 	return m

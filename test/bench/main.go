@@ -33,25 +33,26 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := run(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(args []string) error {
 	role := ""
 	if len(args) > 0 {
 		role = args[0]
 	}
-	switch role {
+	switch role { // these two end by the signal that tells them to
 	case clientRole:
 		return load.Work(os.Stdin, os.Stdout)
 	case serverRole:
 		return serve()
-	case insideRole:
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if role == insideRole {
 		return inside(ctx, args[1:])
 	}
 	if _, err := parse(args); err != nil {

@@ -15,13 +15,15 @@ import (
 
 // options are the command line.
 type options struct {
-	arms    []string // of the anchors; TPA's are those of proxies
-	proxies []build
+	anchors []string // arms that are not TPA's
+	builds  []build
 	links   []string
 	cpus    []int
 	metrics []string
 	rounds  int
 	slice   time.Duration
+	idle    int
+	quiet   time.Duration
 	seed    uint64
 	json    string
 }
@@ -32,19 +34,19 @@ type build struct{ arm, path string }
 // anchors are the arms that TPA is compared with.
 var anchors = []string{report.Direct, report.HAProxy, report.HAProxyTuned, report.Nginx}
 
-// links are what connects client, proxy and server.
-var links = []string{loopback}
-
 func parse(args []string) (options, error) {
-	o := options{arms: anchors, links: links, cpus: []int{1}}
+	links, metrics := []string{loopback, veth}, metricNames()
+	o := options{anchors: anchors, links: links, cpus: []int{1, 2}, metrics: metrics}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	list(fs, "arms", &o.arms, anchors, "what TPA is compared with")
+	list(fs, "arms", &o.anchors, anchors, "what TPA is compared with")
 	list(fs, "links", &o.links, links, "what connects client, proxy and server")
-	list(fs, "metrics", &o.metrics, metricNames(), "measure only what yields these (default all)")
+	list(fs, "metrics", &o.metrics, metrics, "measure only what yields these")
 	fs.Func("proxy", "TPA's proxy: PATH, or NAME=PATH for an arm tpa-NAME; may be repeated (default bin/proxy)", o.addProxy)
-	fs.Func("cpus", "numbers of CPUs that all share, separated by commas (default 1)", o.setCPUs)
+	fs.Func("cpus", "numbers of CPUs that all share, separated by commas (default 1,2)", o.setCPUs)
 	fs.IntVar(&o.rounds, "rounds", 7, "how often everything is measured")
 	fs.DurationVar(&o.slice, "slice", time.Second, "for how long a measurement counts")
+	fs.IntVar(&o.idle, "idle", 3000, "how many idle connections each proxy gets")
+	fs.DurationVar(&o.quiet, "quiet", time.Minute, "how long nothing happens before the memory of idle connections is read")
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the arms' order")
 	fs.StringVar(&o.json, "json", "", "also write the report to this file, as JSON")
 	if err := fs.Parse(args); err != nil {
@@ -53,11 +55,11 @@ func parse(args []string) (options, error) {
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", fs.Arg(0))
 	}
-	if o.rounds < 1 || o.slice <= 0 {
-		return o, fmt.Errorf("%d rounds of %s: there must be at least one, and some time", o.rounds, o.slice)
+	if o.rounds < 1 || o.slice <= 0 || o.idle < 1 {
+		return o, fmt.Errorf("%d rounds of %s, %d idle connections: there is nothing to measure", o.rounds, o.slice, o.idle)
 	}
-	if len(o.proxies) == 0 {
-		o.proxies = []build{{report.TPA, "bin/proxy"}}
+	if len(o.builds) == 0 {
+		o.builds = []build{{report.TPA, "bin/proxy"}}
 	}
 	return o, nil
 }
@@ -82,12 +84,12 @@ func (o *options) addProxy(value string) error {
 	if name, path, named := strings.Cut(value, "="); named {
 		b = build{report.TPA + "-" + name, path}
 	}
-	if slices.ContainsFunc(o.proxies, func(other build) bool { return other.arm == b.arm }) {
+	if slices.ContainsFunc(o.builds, func(other build) bool { return other.arm == b.arm }) {
 		return fmt.Errorf("there are two arms %s: name them, NAME=PATH", b.arm)
 	}
 	var err error
 	b.path, err = filepath.Abs(b.path)
-	o.proxies = append(o.proxies, b)
+	o.builds = append(o.builds, b)
 	return err
 }
 
@@ -104,7 +106,7 @@ func (o *options) setCPUs(value string) error {
 }
 
 func metricNames() []string {
-	var names []string
+	names := slices.Clone(idleMetrics)
 	for _, step := range steps {
 		names = append(names, step.metrics...)
 	}

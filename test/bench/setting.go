@@ -13,50 +13,53 @@ import (
 	"tpa.dev/tpa/test/bench/report"
 )
 
-// loopback is the link of a node's processes to themselves.
-const loopback = "loopback"
-
 // setting is all that runs on one link and some CPUs, with every arm.
 type setting struct {
-	name, link string
-	cpus       []int
-	folder     string
-	// proxy and server are the addresses of the proxies and of the server.
-	proxy, server string
+	options
+	name   string
+	link   link
+	cpus   []int
+	folder string // for files
+	groups string // the parent of memory cgroups
 
-	client  *worker
-	backend *process
-	arms    []*arm
-	places  int
+	server *process
+	// client does the measuring, neighbor what happens beside it.
+	client, neighbor *worker
+	arms             []*arm
+	places           int // that were given to proxies
+
+	// round is the one that is measured.
+	round int
+	rate  float64 // of saturation, once it has been measured
 }
 
-// newSetting starts everything. The caller must call stop whatever it returns.
-func newSetting(ctx context.Context, o options, folder, link string, cpus []int, api *apiserver.Server) (*setting, error) {
-	s := &setting{
-		name: fmt.Sprintf("%s-%d", link, len(cpus)), link: link, cpus: cpus,
-		proxy: "127.0.0.1", server: "127.0.0.1",
-	}
-	s.folder = filepath.Join(folder, s.name)
+// newSetting starts everything, for a purpose. The caller must call stop whatever it returns.
+func newSetting(ctx context.Context, o options, purpose, linkName string, cpus []int, api *apiserver.Server) (*setting, error) {
+	s := &setting{options: o, name: fmt.Sprintf("%s-%d-%s", linkName, len(cpus), purpose), cpus: cpus}
+	run := os.Getenv(insideEnv)
+	s.folder, s.groups = filepath.Join(run, s.name), filepath.Base(run)
 	if err := os.Mkdir(s.folder, 0o755); err != nil {
 		return s, err
 	}
 	var err error
-	if s.backend, err = newServer(s.folder, cpus); err != nil {
+	if s.link, err = connect(linkName); err != nil {
 		return s, err
 	}
-	if s.client, err = newWorker(s.folder, cpus); err != nil {
+	if s.server, err = s.startServer(); err != nil {
 		return s, err
 	}
-	for _, b := range o.proxies {
-		p, err := s.newPlace(b.arm)
-		if err != nil {
-			return s, err
-		}
-		if err := s.startTPA(ctx, api, b, p); err != nil {
+	if s.client, err = s.startWorker("client"); err != nil {
+		return s, err
+	}
+	if s.neighbor, err = s.startWorker("neighbor"); err != nil {
+		return s, err
+	}
+	for _, b := range o.builds {
+		if err := s.startTPA(ctx, api, b); err != nil {
 			return s, fmt.Errorf("start %s: %w", b.arm, err)
 		}
 	}
-	for _, name := range o.arms {
+	for _, name := range o.anchors {
 		if err := s.startAnchor(name); err != nil {
 			return s, fmt.Errorf("start %s: %w", name, err)
 		}
@@ -65,45 +68,48 @@ func newSetting(ctx context.Context, o options, folder, link string, cpus []int,
 }
 
 func (s *setting) startAnchor(name string) error {
-	if name == report.Direct {
-		s.arms = append(s.arms, &arm{name: name, echo: address(s.server, echoPort), bulk: address(s.server, bulkPort)})
+	switch name {
+	case report.Direct:
+		s.arms = append(s.arms, &arm{
+			name: name, echo: address(s.link.server, echoPort), bulk: address(s.link.server, bulkPort),
+		})
 		return nil
+	case report.Nginx:
+		return s.startNginx(name)
+	default:
+		return s.startHAProxy(name, name == report.HAProxyTuned)
 	}
-	p, err := s.newPlace(name)
-	if err != nil {
-		return err
-	}
-	if name == report.Nginx {
-		return s.startNginx(p)
-	}
-	return s.startHAProxy(name, p)
 }
 
-func (s *setting) stop() {
+// stop ends everything.
+func (s *setting) stop() error {
 	for _, a := range s.arms {
 		if a.process != nil {
 			a.stop()
 		}
 	}
-	if s.client != nil {
-		s.client.stop()
+	for _, w := range []*worker{s.client, s.neighbor} {
+		if w != nil {
+			w.stop()
+		}
 	}
-	if s.backend != nil {
-		s.backend.stop()
+	if s.server != nil {
+		s.server.stop()
 	}
+	return s.link.disconnect()
 }
 
-// do has the client do a job with an arm.
-func (s *setting) do(ctx context.Context, a *arm, job load.Job) (load.Result, error) {
-	job.Proxy, job.Server = a.proxy, []int{s.backend.cmd.Process.Pid}
-	result, err := s.client.do(ctx, job)
+// do has a worker do a job with an arm.
+func (s *setting) do(ctx context.Context, w *worker, a *arm, job load.Job) (load.Result, error) {
+	job.Proxy, job.Server = a.pids, []int{s.server.pid()}
+	result, err := w.do(ctx, job)
 	if err == nil && result.Units == 0 {
 		err = errors.New("nothing was done in time")
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %s: %w", a.name, job.Kind, err)
 		if a.process != nil {
-			err = fmt.Errorf("%w: log: %s", err, a.tail())
+			err = fmt.Errorf("%w: its log ends with: %s", err, a.tail())
 		}
 	}
 	return result, err

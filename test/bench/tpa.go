@@ -12,8 +12,12 @@ import (
 )
 
 // startTPA starts a build of TPA's proxy with what the controller gives it. Only its ends are shorter.
-func (s *setting) startTPA(ctx context.Context, server *apiserver.Server, b build, p place) error {
-	c, err := newCluster(ctx, server, fmt.Sprintf("%s-%s", b.arm, s.name), s.server, p)
+func (s *setting) startTPA(ctx context.Context, api *apiserver.Server, b build) error {
+	p, err := s.newPlace(b.arm)
+	if err != nil {
+		return err
+	}
+	c, err := newCluster(ctx, api, b.arm+"-"+s.name, s.link.server, p)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,12 @@ func do(job Job) (Result, error) {
 		return roundTrip(job)
 	case Connect:
 		return connect(job)
+	case Saturate:
+		return saturate(job)
+	case Open:
+		return open(job)
+	case Hold:
+		return hold(job)
 	}
 	return Result{}, fmt.Errorf("unknown kind of job %q", job.Kind)
 }

@@ -12,6 +12,14 @@ const (
 	RoundTrip Kind = "round-trip"
 	// Connect connects, exchanges a message and closes, again and again. Its unit is a connection.
 	Connect Kind = "connect"
+	// Saturate exchanges messages over Conns connections as fast as they come back. Its unit is a round trip.
+	Saturate Kind = "saturate"
+	// Open sends Rate messages a second over Conns connections, at times that follow from Seed, however late the earlier
+	// ones come back. Its unit is a round trip, and it reads no CPU times.
+	Open Kind = "open"
+	// Hold makes Conns connections that are silent after one message, and open until the client ends. Its unit is a
+	// connection, and it reads no CPU times.
+	Hold Kind = "hold"
 )
 
 // Job is an order to the client.
@@ -20,6 +28,8 @@ type Job struct {
 	Address string
 	// Conns is how many connections are used at once, where the Kind leaves that open.
 	Conns int
+	Rate  float64
+	Seed  uint64
 	// Warm is how long it goes on before it counts, For how long it counts.
 	Warm, For time.Duration
 	// Proxy and Server are the processes whose CPU time is read when counting begins and ends.
@@ -35,6 +45,6 @@ type Result struct {
 	Wall  time.Duration
 	// Proxy is the proxy's CPU time, All that of the proxy, the server and the client.
 	Proxy, All time.Duration
-	// Latency is that of round trips.
+	// Latency is that of round trips, from when they were due.
 	Latency Latency
 }
