@@ -33,13 +33,13 @@ type arm struct {
 
 	// Of a proxy; nil and empty if the connection is direct.
 	*process
-	pids  []int
+	proxy []int // the processes
 	group meter.Group
 }
 
 // place is where a proxy listens and connects to.
 type place struct {
-	Echo, Bulk             int // ports that it listens on
+	Echo, Bulk, Admin      int // ports that it listens on
 	ServerEcho, ServerBulk string
 	Threads                int
 	Folder                 string // for its files
@@ -50,9 +50,10 @@ type place struct {
 func (s *setting) newPlace(name string) (place, error) {
 	i := s.places
 	s.places++
+	echo := 20000 + 3*i
 	p := place{
-		Echo: 20000 + 2*i, Bulk: 20001 + 2*i,
-		ServerEcho: address(s.link.server, echoPort), ServerBulk: address(s.link.server, bulkPort),
+		Echo: echo, Bulk: echo + 1, Admin: echo + 2,
+		ServerEcho: address(s.server, echoPort), ServerBulk: address(s.server, bulkPort),
 		Threads: len(s.cpus), Folder: filepath.Join(s.folder, name), user: firstUser + uint32(i),
 	}
 	return p, errors.Join(os.Mkdir(p.Folder, 0o755), os.Chown(p.Folder, int(p.user), int(p.user)))
@@ -60,28 +61,38 @@ func (s *setting) newPlace(name string) (place, error) {
 
 func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// startArm starts a proxy in its place, and waits until it answers.
-func (s *setting) startArm(name string, p place, cmd *exec.Cmd) error {
-	a := &arm{name: name, echo: address(s.link.proxy, p.Echo), bulk: address(s.link.proxy, p.Bulk)}
+// launch starts a proxy.
+func (s *setting) launch(name string, p place, cmd *exec.Cmd) (*arm, error) {
+	a := &arm{name: name, echo: address(s.proxy, p.Echo), bulk: address(s.proxy, p.Bulk)}
 	var err error
 	if a.group, err = meter.NewGroup(s.groups, s.name+"-"+name); err != nil {
-		return err
+		return nil, err
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: p.user, Gid: p.user}}
 	if a.process, err = start(cmd, filepath.Join(p.Folder, "log"), s.cpus); err != nil {
+		return nil, err
+	}
+	if err := a.group.Add(a.pid()); err != nil {
+		a.stop()
+		return nil, err
+	}
+	return a, nil
+}
+
+// startArm starts a proxy that takes part in all rounds, and waits until it answers.
+func (s *setting) startArm(name string, p place, cmd *exec.Cmd) error {
+	a, err := s.launch(name, p, cmd)
+	if err != nil {
 		return err
 	}
 	s.arms = append(s.arms, a)
-	if err := a.group.Add(a.pid()); err != nil {
-		return err
-	}
 	if err := a.answers(); err != nil {
 		return err
 	}
-	if a.pids, err = a.family(); err != nil {
+	if a.proxy, err = a.pids(); err != nil {
 		return err
 	}
-	for _, pid := range a.pids {
+	for _, pid := range a.proxy {
 		if err := a.group.Add(pid); err != nil { // children that were there before
 			return err
 		}

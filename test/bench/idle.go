@@ -30,13 +30,13 @@ func (s *setting) footprints(ctx context.Context) (map[*arm]footprint, error) {
 		}
 		var f footprint
 		var err error
-		if f.own, err = meter.Memory(a.pids...); err != nil {
+		if f.own, err = meter.Memory(a.proxy...); err != nil {
 			return nil, fmt.Errorf("memory of %s: %w", a.name, err)
 		}
 		if f.kernel, err = a.group.Kernel(); err != nil {
 			return nil, fmt.Errorf("memory of %s: %w", a.name, err)
 		}
-		if f.descriptors, err = meter.Descriptors(a.pids...); err != nil {
+		if f.descriptors, err = meter.Descriptors(a.proxy...); err != nil {
 			return nil, fmt.Errorf("%s: %w", a.name, err)
 		}
 		all[a] = f
@@ -54,7 +54,7 @@ func (s *setting) measureIdle(ctx context.Context) (map[*arm]values, error) {
 	}
 	say("%s: %d idle connections to each, quiet for %s", s.name, s.idle, s.quiet)
 	for a := range empty {
-		if _, err := s.do(ctx, s.client, a, load.Job{Kind: load.Hold, Address: a.echo, Conns: s.idle}); err != nil {
+		if _, err := s.do(ctx, a, load.Job{Kind: load.Hold, Address: a.echo, Conns: s.idle}); err != nil {
 			return nil, err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 const openConns = 64
 
 // open measures latency at half of what the default HAProxy can do here at most, the same rate for all arms.
-func (s *setting) open(ctx context.Context, a *arm) (values, error) {
+func open(ctx context.Context, s *setting, a *arm, slice time.Duration) (values, error) {
 	if s.rate == 0 {
 		rate, err := s.saturation(ctx)
 		if err != nil {
@@ -22,14 +22,14 @@ func (s *setting) open(ctx context.Context, a *arm) (values, error) {
 		s.rate = rate
 		say("  half of saturation: %.0f messages/s", rate/2)
 	}
-	r, err := s.do(ctx, s.client, a, s.openJob(a, openConns, s.rate/2))
+	r, err := s.do(ctx, a, s.openJob(a, openConns, s.rate/2, slice))
 	return values{report.OpenP99: in(time.Microsecond, r.Latency.P99), report.OpenP999: in(time.Microsecond, r.Latency.P999)}, err
 }
 
 // openJob has the same times for all arms of a round.
-func (s *setting) openJob(a *arm, conns int, rate float64) load.Job {
+func (s *setting) openJob(a *arm, conns int, rate float64, slice time.Duration) load.Job {
 	return load.Job{
-		Kind: load.Open, Address: a.echo, Conns: conns, Rate: rate, Seed: s.seed + uint64(s.round), Warm: warmUp, For: s.slice,
+		Kind: load.Open, Address: a.echo, Conns: conns, Rate: rate, Seed: s.seed + uint64(s.round), Warm: warmUp, For: slice,
 	}
 }
 
@@ -37,7 +37,7 @@ func (s *setting) openJob(a *arm, conns int, rate float64) load.Job {
 func (s *setting) saturation(ctx context.Context) (float64, error) {
 	for _, a := range s.arms {
 		if a.name == report.HAProxy {
-			r, err := s.do(ctx, s.client, a, load.Job{
+			r, err := s.do(ctx, a, load.Job{
 				Kind: load.Saturate, Address: a.echo, Conns: openConns, Warm: warmUp, For: s.slice,
 			})
 			return r.Units / r.Wall.Seconds(), err
@@ -53,17 +53,17 @@ const (
 )
 
 // beside measures the latency of few messages, first by themselves, then while a stream goes through the same proxy.
-func (s *setting) beside(ctx context.Context, a *arm) (values, error) {
-	alone, err := s.do(ctx, s.client, a, s.openJob(a, fewConns, fewRate))
+func beside(ctx context.Context, s *setting, a *arm, slice time.Duration) (values, error) {
+	alone, err := s.do(ctx, a, s.openJob(a, fewConns, fewRate, slice))
 	if err != nil {
 		return nil, err
 	}
 	streamed := make(chan error, 1)
 	go func() {
-		_, err := s.do(ctx, s.neighbor, a, load.Job{Kind: load.Bulk, Address: a.bulk, Conns: 1, For: 2*warmUp + s.slice})
+		_, err := s.doBy(ctx, s.neighbor, a, load.Job{Kind: load.Bulk, Address: a.bulk, Conns: 1, For: 2*warmUp + slice})
 		streamed <- err
 	}()
-	beside, err := s.do(ctx, s.client, a, s.openJob(a, fewConns, fewRate))
+	beside, err := s.do(ctx, a, s.openJob(a, fewConns, fewRate, slice))
 	if streamErr := <-streamed; err == nil {
 		err = streamErr
 	}

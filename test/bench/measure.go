@@ -70,7 +70,7 @@ func (s *setting) rounds(ctx context.Context, random *rand.Rand, add func(int, s
 		began := time.Now()
 		for _, step := range s.stepsWanted() {
 			for _, i := range random.Perm(len(s.arms)) {
-				found, err := step.measure(s, ctx, s.arms[i])
+				found, err := step.measure(ctx, s, s.arms[i], s.slice)
 				if err != nil {
 					return err
 				}

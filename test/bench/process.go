@@ -77,8 +77,8 @@ func (p *process) stop() {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// family is the process and its children.
-func (p *process) family() ([]int, error) {
+// pids are the process and its children.
+func (p *process) pids() ([]int, error) {
 	pids := []int{p.pid()}
 	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[0]))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"tpa.dev/tpa/test/apiserver"
@@ -16,13 +17,17 @@ import (
 // setting is all that runs on one link and some CPUs, with every arm.
 type setting struct {
 	options
-	name   string
-	link   link
-	cpus   []int
-	folder string // for files
-	groups string // the parent of memory cgroups
+	name    string
+	api     *apiserver.Server
+	link    string
+	network network
+	// proxy and server are the addresses of the proxies and of the server.
+	proxy, server string
+	cpus          []int
+	folder        string // for files
+	groups        string // the parent of memory cgroups
 
-	server *process
+	backend *process
 	// client does the measuring, neighbor what happens beside it.
 	client, neighbor *worker
 	arms             []*arm
@@ -30,22 +35,24 @@ type setting struct {
 
 	// round is the one that is measured.
 	round int
-	rate  float64 // of saturation, once it has been measured
+	// rate is the most messages a second that HAProxy sends to and fro, once that has been measured.
+	rate float64
 }
 
 // newSetting starts everything, for a purpose. The caller must call stop whatever it returns.
-func newSetting(ctx context.Context, o options, purpose, linkName string, cpus []int, api *apiserver.Server) (*setting, error) {
-	s := &setting{options: o, name: fmt.Sprintf("%s-%d-%s", linkName, len(cpus), purpose), cpus: cpus}
+func newSetting(ctx context.Context, o options, purpose, link string, cpus []int, api *apiserver.Server) (*setting, error) {
+	s := &setting{options: o, name: fmt.Sprintf("%s-%d-%s", link, len(cpus), purpose), api: api, link: link, cpus: cpus}
 	run := os.Getenv(insideEnv)
 	s.folder, s.groups = filepath.Join(run, s.name), filepath.Base(run)
 	if err := os.Mkdir(s.folder, 0o755); err != nil {
 		return s, err
 	}
 	var err error
-	if s.link, err = connect(linkName); err != nil {
+	if s.network, err = connect(link); err != nil {
 		return s, err
 	}
-	if s.server, err = s.startServer(); err != nil {
+	s.proxy, s.server = s.network.addresses()
+	if s.backend, err = s.startServer(); err != nil {
 		return s, err
 	}
 	if s.client, err = s.startWorker("client"); err != nil {
@@ -55,7 +62,7 @@ func newSetting(ctx context.Context, o options, purpose, linkName string, cpus [
 		return s, err
 	}
 	for _, b := range o.builds {
-		if err := s.startTPA(ctx, api, b); err != nil {
+		if err := s.startTPA(ctx, b); err != nil {
 			return s, fmt.Errorf("start %s: %w", b.arm, err)
 		}
 	}
@@ -71,7 +78,7 @@ func (s *setting) startAnchor(name string) error {
 	switch name {
 	case report.Direct:
 		s.arms = append(s.arms, &arm{
-			name: name, echo: address(s.link.server, echoPort), bulk: address(s.link.server, bulkPort),
+			name: name, echo: address(s.server, echoPort), bulk: address(s.server, bulkPort),
 		})
 		return nil
 	case report.Nginx:
@@ -93,15 +100,19 @@ func (s *setting) stop() error {
 			w.stop()
 		}
 	}
-	if s.server != nil {
-		s.server.stop()
+	if s.backend != nil {
+		s.backend.stop()
 	}
-	return s.link.disconnect()
+	return s.network.disconnect()
 }
 
-// do has a worker do a job with an arm.
-func (s *setting) do(ctx context.Context, w *worker, a *arm, job load.Job) (load.Result, error) {
-	job.Proxy, job.Server = a.pids, []int{s.server.pid()}
+// do has the client do a job with an arm.
+func (s *setting) do(ctx context.Context, a *arm, job load.Job) (load.Result, error) {
+	return s.doBy(ctx, s.client, a, job)
+}
+
+func (s *setting) doBy(ctx context.Context, w *worker, a *arm, job load.Job) (load.Result, error) {
+	job.Proxy, job.Server = a.proxy, []int{s.backend.pid()}
 	result, err := w.do(ctx, job)
 	if err == nil && result.Units == 0 {
 		err = errors.New("nothing was done in time")
@@ -113,6 +124,15 @@ func (s *setting) do(ctx context.Context, w *worker, a *arm, job load.Job) (load
 		}
 	}
 	return result, err
+}
+
+// buildOf is what an arm is a proxy of, if it is one of TPA's.
+func (s *setting) buildOf(a *arm) (build, bool) {
+	i := slices.IndexFunc(s.builds, func(b build) bool { return b.arm == a.name })
+	if i < 0 {
+		return build{}, false
+	}
+	return s.builds[i], true
 }
 
 // warmUp is how long a job goes on before it counts: until windows and buffers have grown.

@@ -17,21 +17,17 @@ type step struct {
 	name string
 	// metrics are what measure yields; of the direct arm, those that need no proxy.
 	metrics []string
-	measure func(*setting, context.Context, *arm) (values, error)
+	measure func(ctx context.Context, s *setting, a *arm, slice time.Duration) (values, error)
 }
 
 // steps are in the order in which a round takes them.
 var steps = []step{
-	{"bulk", []string{report.BulkCPU, report.BulkCPUAll}, func(s *setting, ctx context.Context, a *arm) (values, error) {
-		return s.bulk(ctx, a, 1, report.BulkCPU, report.BulkCPUAll)
-	}},
-	{"bulk200", []string{report.Bulk200CPU, report.Bulk200CPUAll}, func(s *setting, ctx context.Context, a *arm) (values, error) {
-		return s.bulk(ctx, a, 200, report.Bulk200CPU, report.Bulk200CPUAll)
-	}},
-	{"rr", []string{report.RRP50, report.RRCPU, report.RRCPUAll}, (*setting).roundTrip},
-	{"open", []string{report.OpenP99, report.OpenP999}, (*setting).open},
-	{"conn", []string{report.ConnCPU, report.ConnCPUAll}, (*setting).connections},
-	{"beside", []string{report.AloneP99, report.BesideP99}, (*setting).beside},
+	{"bulk", []string{report.BulkCPU, report.BulkCPUAll}, bulk(1, report.BulkCPU, report.BulkCPUAll)},
+	{"bulk200", []string{report.Bulk200CPU, report.Bulk200CPUAll}, bulk(200, report.Bulk200CPU, report.Bulk200CPUAll)},
+	{"rr", []string{report.RRP50, report.RRCPU, report.RRCPUAll}, roundTrip},
+	{"open", []string{report.OpenP99, report.OpenP999}, open},
+	{"conn", []string{report.ConnCPU, report.ConnCPUAll}, connections},
+	{"beside", []string{report.AloneP99, report.BesideP99}, beside},
 }
 
 // idleMetrics are what is measured once, of proxies that nothing else was measured of.
@@ -47,21 +43,23 @@ func (o options) stepsWanted() []step {
 	return slices.DeleteFunc(slices.Clone(steps), func(s step) bool { return !o.wants(s.metrics) })
 }
 
-func (s *setting) bulk(ctx context.Context, a *arm, streams int, own, all string) (values, error) {
-	r, err := s.do(ctx, s.client, a, load.Job{Kind: load.Bulk, Address: a.bulk, Conns: streams, Warm: warmUp, For: s.slice})
-	gib := r.Units / (1 << 30)
-	return a.cpu(own, all, r, gib, time.Millisecond), err
+func bulk(streams int, own, all string) func(context.Context, *setting, *arm, time.Duration) (values, error) {
+	return func(ctx context.Context, s *setting, a *arm, slice time.Duration) (values, error) {
+		r, err := s.do(ctx, a, load.Job{Kind: load.Bulk, Address: a.bulk, Conns: streams, Warm: warmUp, For: slice})
+		gib := r.Units / (1 << 30)
+		return a.cpu(own, all, r, gib, time.Millisecond), err
+	}
 }
 
-func (s *setting) roundTrip(ctx context.Context, a *arm) (values, error) {
-	r, err := s.do(ctx, s.client, a, load.Job{Kind: load.RoundTrip, Address: a.echo, Warm: warmUp, For: s.slice})
+func roundTrip(ctx context.Context, s *setting, a *arm, slice time.Duration) (values, error) {
+	r, err := s.do(ctx, a, load.Job{Kind: load.RoundTrip, Address: a.echo, Warm: warmUp, For: slice})
 	v := a.cpu(report.RRCPU, report.RRCPUAll, r, r.Units, time.Microsecond)
 	v[report.RRP50] = in(time.Microsecond, r.Latency.P50)
 	return v, err
 }
 
-func (s *setting) connections(ctx context.Context, a *arm) (values, error) {
-	r, err := s.do(ctx, s.client, a, load.Job{Kind: load.Connect, Address: a.echo, Warm: warmUp, For: s.slice})
+func connections(ctx context.Context, s *setting, a *arm, slice time.Duration) (values, error) {
+	r, err := s.do(ctx, a, load.Job{Kind: load.Connect, Address: a.echo, Warm: warmUp, For: slice})
 	return a.cpu(report.ConnCPU, report.ConnCPUAll, r, r.Units, time.Microsecond), err
 }
 

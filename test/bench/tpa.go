@@ -7,17 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"tpa.dev/tpa/test/apiserver"
 )
 
 // startTPA starts a build of TPA's proxy with what the controller gives it. Only its ends are shorter.
-func (s *setting) startTPA(ctx context.Context, api *apiserver.Server, b build) error {
+func (s *setting) startTPA(ctx context.Context, b build) error {
 	p, err := s.newPlace(b.arm)
 	if err != nil {
 		return err
 	}
-	c, err := newCluster(ctx, api, b.arm+"-"+s.name, s.link.server, p)
+	c, err := newCluster(ctx, s.api, b.arm+"-"+s.name, s.server, p)
 	if err != nil {
 		return err
 	}
@@ -25,7 +23,7 @@ func (s *setting) startTPA(ctx context.Context, api *apiserver.Server, b build) 
 	if err := copyProgram(program, b.path); err != nil {
 		return fmt.Errorf("%s: %w", b.arm, err)
 	}
-	cmd := exec.Command(program, "--admin-address=127.0.0.1:0", "--shutdown-delay=0s", "--drain-timeout=0s")
+	cmd := exec.Command(program, "--admin-address="+address("127.0.0.1", p.Admin), "--shutdown-delay=0s", "--drain-timeout=0s")
 	cmd.Env = []string{
 		"HOME=/", "KUBECONFIG=" + c.kubeconfig, "POD_NAMESPACE=" + c.namespace, "POD_NAME=" + c.proxy.Name, "POD_UID=" + string(c.proxy.UID),
 	}

@@ -20,7 +20,7 @@ func (s *setting) startRole(role, name, network string, attach func(*exec.Cmd) e
 	if err != nil {
 		return nil, err
 	}
-	cmd := s.link.in(network, self, role)
+	cmd := s.network.in(network, self, role)
 	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", "GOMAXPROCS=1")
 	if err := attach(cmd); err != nil {
 		return nil, err

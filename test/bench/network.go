@@ -19,25 +19,31 @@ const (
 const (
 	clientNetwork = "client"
 	serverNetwork = "server"
+
+	proxyAddress  = "10.0.1.1"
+	serverAddress = "10.0.2.2"
 )
 
-// link is what connects client, proxy and server. Proxies are always in the network that the run began in, where the API
-// server is.
-type link struct {
-	name string
-	// proxy and server are where those are reached.
-	proxy, server string
-}
+// network is a link that is there. Proxies are always in the network that the run began in, where the API server is.
+type network struct{ link string }
 
 // connect makes a link.
-func connect(name string) (link, error) {
-	if name == loopback {
-		return link{name, "127.0.0.1", "127.0.0.1"}, nil
+func connect(link string) (network, error) {
+	if link == loopback {
+		return network{link}, nil
 	}
-	return link{name, "10.0.1.1", "10.0.2.2"}, errors.Join(
-		pair(clientNetwork, "10.0.1.1", "10.0.1.2"),
-		pair(serverNetwork, "10.0.2.1", "10.0.2.2"),
+	return network{link}, errors.Join(
+		pair(clientNetwork, proxyAddress, "10.0.1.2"),
+		pair(serverNetwork, "10.0.2.1", serverAddress),
 		set("net/ipv4/ip_forward"))
+}
+
+// addresses are where proxies and the server are reached.
+func (n network) addresses() (proxy, server string) {
+	if n.link == loopback {
+		return "127.0.0.1", "127.0.0.1"
+	}
+	return proxyAddress, serverAddress
 }
 
 // pair makes a network with a link to this one, and with nothing else.
@@ -62,16 +68,16 @@ func pair(network, here, there string) error {
 }
 
 // in returns a command that runs in one of the link's networks.
-func (l link) in(network, name string, args ...string) *exec.Cmd {
-	if l.name == loopback {
+func (n network) in(network, name string, args ...string) *exec.Cmd {
+	if n.link == loopback {
 		return exec.Command(name, args...)
 	}
 	return exec.Command("ip", append([]string{"netns", "exec", network, name}, args...)...)
 }
 
 // disconnect removes the link. Nothing may run in its networks any more.
-func (l link) disconnect() error {
-	if l.name == loopback {
+func (n network) disconnect() error {
+	if n.link == loopback {
 		return nil
 	}
 	var errs []error
