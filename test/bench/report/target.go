@@ -16,7 +16,8 @@ type Target struct {
 	Aim  float64  `json:"aim"`
 }
 
-// Targets are the rows of the table, in the order in which they are shown. HAProxy balances by leastconn in its last row.
+// Targets are the rows of the table, in the order in which they are shown. A title has a ÷ where the divisor is not HAProxy
+// with its defaults, which balances by leastconn in the last row.
 var Targets = []Target{
 	{1, "bulk", "CPU per GiB, one stream", BulkCPU, "", HAProxy, new(0.65), 0.5},
 	{1, "bulk-tuned", "the same ÷ HAProxy tuned", BulkCPU, "", HAProxyTuned, nil, 1.1},
@@ -29,10 +30,10 @@ var Targets = []Target{
 	{6, "idle-mem", "memory per idle connection", IdleMem, "", HAProxy, new(2.0), 0.5},
 	{6, "idle-fds", "descriptors per idle connection", IdleFDs, "", "", new(2.0), 2.0},
 	{7, "empty", "empty proxy, PSS", EmptyPSS, "", HAProxy, new(2.5), 1.5},
-	{8, "beside", "64-byte p99 beside bulk ÷ alone", BesideP99, AloneP99, HAProxy, new(1.3), 1.0},
+	{8, "beside", "64-byte p99, slowed by bulk", BesideP99, AloneP99, HAProxy, new(1.3), 1.0},
 	{9, "held-time", "5,000 held answered ÷ direct", HeldTime, "", Direct, new(3.0), 1.5},
 	{9, "held-lost", "held connections lost", HeldLost, "", "", new(0.0), 0.0},
-	{10, "balance", "8 backends, most loaded ÷ mean", Balance, "", HAProxy, new(1.2), 1.05},
+	{10, "balance", "imbalance of 8 backends", Balance, "", HAProxy, new(1.2), 1.05},
 }
 
 // Verdict says how a figure compares with its target.
