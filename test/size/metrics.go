@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"tpa.dev/tpa/test/kit"
 )
 
 // metrics are samples in the text format, by their name with labels.
 type metrics map[string]float64
 
 func (p *process) scrape(ctx context.Context) (metrics, error) {
-	text, err := get(ctx, "http://"+p.metrics+"/metrics")
+	text, err := kit.Get(ctx, "http://"+p.metrics+"/metrics")
 	if err != nil {
 		return nil, fmt.Errorf("metrics of %s: %w", p.program, err)
 	}

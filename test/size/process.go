@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/cert"
 
+	"tpa.dev/tpa/test/kit"
 	"tpa.dev/tpa/webhook/admission"
 )
 
@@ -74,7 +73,7 @@ func (p *process) ready(ctx context.Context) error {
 			return false, errors.New("it ended")
 		default:
 		}
-		_, err := get(ctx, "http://"+p.probes+"/readyz")
+		_, err := kit.Get(ctx, "http://"+p.probes+"/readyz")
 		return err == nil, nil
 	})
 	if err != nil {
@@ -115,23 +114,6 @@ func (p *process) memory() (now, peak float64, err error) {
 
 // url is where a program serves admission.
 func (p *process) url() string { return fmt.Sprintf("https://127.0.0.1:%d%s", p.port, admission.Path) }
-
-// get reads a URL that must answer 200.
-func get(ctx context.Context, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", url, response.Status)
-	}
-	return io.ReadAll(response.Body)
-}
 
 // certificate puts a certificate for 127.0.0.1 where the programs look, and returns it.
 func certificate(dir string) ([]byte, error) {
