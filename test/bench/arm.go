@@ -41,6 +41,7 @@ type arm struct {
 type place struct {
 	Echo, Bulk, Admin      int // ports that it listens on
 	ServerEcho, ServerBulk string
+	echoTarget             int // the port of ServerEcho
 	Threads                int
 	Folder                 string // for its files
 	user                   uint32
@@ -52,7 +53,7 @@ func (s *setting) newPlace(name string) (place, error) {
 	s.places++
 	echo := 20000 + 3*i
 	p := place{
-		Echo: echo, Bulk: echo + 1, Admin: echo + 2,
+		Echo: echo, Bulk: echo + 1, Admin: echo + 2, echoTarget: echoPort,
 		ServerEcho: address(s.server, echoPort), ServerBulk: address(s.server, bulkPort),
 		Threads: len(s.cpus), Folder: filepath.Join(s.folder, name), user: firstUser + uint32(i),
 	}

@@ -28,6 +28,8 @@ var steps = []step{
 	{"open", []string{report.OpenP99, report.OpenP999}, open},
 	{"conn", []string{report.ConnCPU, report.ConnCPUAll}, connections},
 	{"beside", []string{report.AloneP99, report.BesideP99}, beside},
+	{"held", []string{report.HeldTime, report.HeldLost}, held},
+	{"balance", []string{report.Balance}, spread},
 }
 
 // idleMetrics are what is measured once, of proxies that nothing else was measured of.

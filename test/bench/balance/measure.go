@@ -11,10 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// What the load is made of: 64 connections are eight a backend, and with delays of some ten milliseconds few enough a
-// second that no CPU is the limit.
 const (
-	conns = 64
+	conns = 64 // at any time
 	warm  = time.Second
 	span  = 4 * time.Second
 )

@@ -46,6 +46,8 @@ func do(job Job) (Result, error) {
 		return open(job)
 	case Hold:
 		return hold(job)
+	case Answers:
+		return answers(job)
 	}
 	return Result{}, fmt.Errorf("unknown kind of job %q", job.Kind)
 }

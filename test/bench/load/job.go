@@ -20,6 +20,9 @@ const (
 	// Hold makes Conns connections that are silent after one message, and open until the client ends. Its unit is a
 	// connection, and it reads no CPU times.
 	Hold Kind = "hold"
+	// Answers opens Conns connections, AtOnce at a time, sends a message over each, and waits until all have come back. Its
+	// unit is an answer. It knows neither Warm nor For.
+	Answers Kind = "answers"
 )
 
 // Job is an order to the client.
@@ -28,8 +31,10 @@ type Job struct {
 	Address string
 	// Conns is how many connections are used at once, where the Kind leaves that open.
 	Conns int
-	Rate  float64
-	Seed  uint64
+	// AtOnce is how many connects are under way at once.
+	AtOnce int
+	Rate   float64
+	Seed   uint64
 	// Warm is how long it goes on before it counts, For how long it counts.
 	Warm, For time.Duration
 	// Proxy and Server are the processes whose CPU time is read when counting begins and ends.
@@ -43,6 +48,9 @@ type Result struct {
 	// Units were done in Wall time.
 	Units float64
 	Wall  time.Duration
+	// Ended is when the last answer came. Lost connections brought none.
+	Ended time.Time
+	Lost  float64
 	// Proxy is the proxy's CPU time, All that of the proxy, the server and the client.
 	Proxy, All time.Duration
 	// Latency is that of round trips, from when they were due.
