@@ -25,6 +25,7 @@ const (
 	spreadOver  = 8
 	spreadDelay = 50 * time.Millisecond
 	spreadSlow  = 10 * spreadDelay
+	spreadFor   = 5 * time.Second
 )
 
 // spread starts a proxy of its own with several backends, and measures how evenly it spreads connections over them. That
@@ -73,7 +74,7 @@ func spread(ctx context.Context, s *setting, a *arm, _ time.Duration) (values, e
 	if err := proxy.answers(); err != nil {
 		return nil, err
 	}
-	imbalance, err := balance.Measure(ctx, proxy.echo, backends)
+	imbalance, err := balance.Measure(ctx, proxy.echo, backends, spreadFor)
 	return values{report.Balance: imbalance}, err
 }
 

@@ -2,7 +2,7 @@
 //
 //	backends, err := balance.Listen(addresses, delays)
 //	defer backends.Close()
-//	result, err := balance.Measure(ctx, proxy, backends)
+//	result, err := balance.Measure(ctx, proxy, backends, 5*time.Second)
 //
 // The number of connections is constant, and each carries one request: a proxy that counts what is open sends the slow
 // backend as much as keeps it as loaded as the others. The load is what the backends themselves see, from accepting a

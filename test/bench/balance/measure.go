@@ -11,16 +11,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const (
-	conns = 64 // at any time
-	warm  = time.Second
-	span  = 4 * time.Second
-)
+// conns is how many connections there are at any time.
+const conns = 64
 
-// Measure puts load on a proxy of the backends, and returns the average number of connections of the most loaded one as
-// a multiple of the mean over all.
-func Measure(ctx context.Context, proxy string, backends *Backends) (float64, error) {
-	deadline := time.Now().Add(warm + span)
+// Measure puts load on a proxy of the backends for some time, and returns the average number of connections of the most
+// loaded one as a multiple of the mean over all. The first fifth does not count.
+func Measure(ctx context.Context, proxy string, backends *Backends, long time.Duration) (float64, error) {
+	deadline := time.Now().Add(long)
 	group, ctx := errgroup.WithContext(ctx)
 	for range conns {
 		group.Go(func() error {
@@ -34,7 +31,7 @@ func Measure(ctx context.Context, proxy string, backends *Backends) (float64, er
 	}
 	var imbalance float64
 	group.Go(func() error {
-		if err := pause(ctx, warm); err != nil {
+		if err := pause(ctx, long/5); err != nil {
 			return err
 		}
 		backends.reset()
