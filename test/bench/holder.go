@@ -34,8 +34,8 @@ func (s *setting) startHolder(ctx context.Context, b build) (*holder, error) {
 	if h.arm, err = s.launch(name, p, cmd); err != nil {
 		return nil, err
 	}
-	if h.proxy, err = h.pids(); err == nil {
-		err = h.says(ctx, "/readyz", "ok")
+	if err = h.says(ctx, "/readyz", "ok"); err == nil {
+		h.proxy, err = h.pids()
 	}
 	if err != nil {
 		h.stop()

@@ -28,20 +28,26 @@ func (s *setting) footprints(ctx context.Context) (map[*arm]footprint, error) {
 		if a.process == nil {
 			continue
 		}
-		var f footprint
-		var err error
-		if f.own, err = meter.Memory(a.proxy...); err != nil {
-			return nil, fmt.Errorf("memory of %s: %w", a.name, err)
-		}
-		if f.kernel, err = a.group.Kernel(); err != nil {
-			return nil, fmt.Errorf("memory of %s: %w", a.name, err)
-		}
-		if f.descriptors, err = meter.Descriptors(a.proxy...); err != nil {
-			return nil, fmt.Errorf("%s: %w", a.name, err)
+		f, err := a.footprint()
+		if err != nil {
+			return nil, err
 		}
 		all[a] = f
 	}
 	return all, nil
+}
+
+func (a *arm) footprint() (f footprint, err error) {
+	if f.own, err = meter.Memory(a.proxy...); err != nil {
+		return f, fmt.Errorf("memory of %s: %w", a.name, err)
+	}
+	if f.kernel, err = a.group.Kernel(); err != nil {
+		return f, fmt.Errorf("memory of %s: %w", a.name, err)
+	}
+	if f.descriptors, err = meter.Descriptors(a.proxy...); err != nil {
+		return f, fmt.Errorf("%s: %w", a.name, err)
+	}
+	return f, nil
 }
 
 // measureIdle compares proxies that never had a connection but to see whether they answer with what they hold for idle

@@ -28,7 +28,7 @@ var steps = []step{
 	{"open", []string{report.OpenP99, report.OpenP999}, open},
 	{"conn", []string{report.ConnCPU, report.ConnCPUAll}, connections},
 	{"beside", []string{report.AloneP99, report.BesideP99}, beside},
-	{"held", []string{report.HeldTime, report.HeldLost}, held},
+	{"held", []string{report.HeldTime, report.HeldLost, report.HeldMem, report.HeldMemOwn}, held},
 	{"balance", []string{report.Balance}, spread},
 }
 
