@@ -72,7 +72,7 @@ type group struct {
 	Bars  []bar
 }
 
-// bar is one arm's median. From and To, its range, are 0 where it leaves the scale.
+// bar is one arm's median. From and To, its range, are 0 where the bar leaves the scale.
 type bar struct {
 	Arm, Figure              string
 	Y, Middle, FigureY       float64
@@ -106,8 +106,8 @@ func (r *Report) chart(place Place) chart {
 			b := bar{Arm: drawn.arm, Figure: fmt.Sprintf("%.2f", row.Median), Y: float64(y + len(bars)*barPitch)}
 			b.Middle, b.FigureY = b.Y+barHeight/2.0, b.Y+barHeight
 			b.Width, b.FigureX = x(min(row.Median, end))-chartLeft, x(min(row.Max, end))+6
-			if row.Max <= end {
-				b.From, b.To = x(row.Min), x(row.Max)
+			if row.Median <= end {
+				b.From, b.To = x(row.Min), x(min(row.Max, end))
 			}
 			bars = append(bars, b)
 		}

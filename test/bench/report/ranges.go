@@ -29,7 +29,8 @@ func ReadRanges(path string) (Ranges, error) {
 	return ranges, nil
 }
 
-// Check names each figure of TPA that is outside its range, that has none, or that is missing.
+// Check names each figure of TPA that is outside its range or has none, and those that are missing of a place where
+// anything was measured.
 func (r *Report) Check(ranges Ranges) error {
 	var wrong []error
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
@@ -45,10 +46,10 @@ func (r *Report) Check(ranges Ranges) error {
 			say("%s: %s is %.2f, accepted are %.2f to %.2f", row.Place, row.Name, row.Median, accepted[0], accepted[1])
 		}
 	}
-	for _, place := range slices.Sorted(maps.Keys(ranges)) {
-		for _, name := range slices.Sorted(maps.Keys(ranges[place])) {
+	for _, place := range r.places() {
+		for _, name := range slices.Sorted(maps.Keys(ranges[place.String()])) {
 			if !slices.ContainsFunc(r.Rows, func(row Row) bool {
-				return row.Arm == TPA && row.Place.String() == place && row.Name == name
+				return row.Arm == TPA && row.Place == place && row.Name == name
 			}) {
 				say("%s: %s was not measured", place, name)
 			}
