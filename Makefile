@@ -20,7 +20,9 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -name '*_test.go' 2>/dev/null)
 HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
-INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/... ./test/size/...
+INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/...
+BENCH_NEEDS := test/images/packages.sh /bin/ip=iproute2 /sbin/sysctl=procps /usr/sbin/haproxy=haproxy \
+	/usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
 
 .PHONY: help
@@ -119,8 +121,9 @@ unit: ## unit tests with the race detector
 	cd test/cluster && CGO_ENABLED=1 go test -race ./...
 
 .PHONY: integration
-integration: bin/cluster bin/webhook bin/yes bin/helm3/helm bin/helm4/helm ## tests on a real API server without nodes (RUN=: only some)
-	@export KUBEBUILDER_ASSETS="$$(bin/cluster programs)" TPA_CLIENTS="$$PWD/bin"
+integration: bin/cluster bin/webhook bin/proxy bin/yes bin/helm3/helm bin/helm4/helm ## tests on a real API server without nodes (RUN=: only some)
+	@$(BENCH_NEEDS)
+	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)" TPA_CLIENTS="$$PWD/bin"
 	CGO_ENABLED=1 go test -race -tags integration -timeout 30m $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)
 
 # The two Helms that people use, as they are.
@@ -136,10 +139,15 @@ e2e: bin/cluster $(IMAGES) $(TEST_IMAGES) ## end-to-end tests on a two-node clus
 
 .PHONY: bench
 bench: bin/bench bin/cluster bin/proxy ## TPA's data path beside HAProxy, nginx and no proxy (ARGS='--links=loopback --cpus=1 --rounds=3')
-	@test/images/packages.sh /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx \
-		/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream /bin/ip=iproute2
+	@$(BENCH_NEEDS)
 	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)"
-	bin/bench $(ARGS)
+	bin/bench --json=bin/bench.json --chart=bin/bench.svg $(ARGS)
+
+.PHONY: bench-check
+bench-check: bin/bench bin/cluster bin/proxy ## its ratios on one CPU beside those in test/bench/ranges.json
+	@$(BENCH_NEEDS)
+	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)"
+	bin/bench --cpus=1 --rounds=5 --check=test/bench/ranges.json $(ARGS)
 
 .PHONY: bench-size
 bench-size: bin/cluster bin/webhook bin/yes ## what 5,000 Services in 500 namespaces cost (ARGS='--services=200 --namespaces=20 --json=FILE')

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -13,13 +12,13 @@ import (
 	"tpa.dev/tpa/test/bench/report"
 )
 
-// inside runs the benchmark in the namespaces that isolate made, and writes what it found.
+// inside runs the benchmark in the namespaces that isolate made, and publishes what it found.
 func inside(ctx context.Context, args []string) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
 	}
-	if err := furnish(); err != nil {
+	if err := furnish(o.nice); err != nil {
 		return err
 	}
 	ctrl.SetLogger(logr.Discard())
@@ -37,14 +36,7 @@ func inside(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.WriteTable(os.Stdout); err != nil || o.json == "" {
-		return err
-	}
-	file, err := os.Create(o.json)
-	if err != nil {
-		return err
-	}
-	return errors.Join(r.WriteJSON(file), file.Close())
+	return publish(r, o)
 }
 
 // startAPI starts the API server that TPA's proxies talk to. It is idle while anything is measured, but still it is kept

@@ -24,8 +24,10 @@ type options struct {
 	slice   time.Duration
 	idle    int
 	quiet   time.Duration
+	nice    int
 	seed    uint64
-	json    string
+	// Files; an empty name is none.
+	json, chart, check string
 }
 
 // build is a binary of TPA's proxy.
@@ -47,8 +49,11 @@ func parse(args []string) (options, error) {
 	fs.DurationVar(&o.slice, "slice", time.Second, "for how long a measurement counts")
 	fs.IntVar(&o.idle, "idle", 3000, "how many idle connections each proxy gets")
 	fs.DurationVar(&o.quiet, "quiet", time.Minute, "how long nothing happens before the memory of idle connections is read")
+	fs.IntVar(&o.nice, "nice", 0, "priority, from -20 to 19; on a machine that does other things, too, times mean little without a high one, such as -20")
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the arms' order")
 	fs.StringVar(&o.json, "json", "", "also write the report to this file, as JSON")
+	fs.StringVar(&o.chart, "chart", "", "also draw the figures of the first link and number of CPUs to this file, as SVG")
+	fs.StringVar(&o.check, "check", "", "fail if a figure is outside the ranges in this file")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

@@ -39,6 +39,12 @@ func NewGroup(parent, name string) (Group, error) {
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return g, fmt.Errorf("memory cgroup: %w", err)
 	}
+	if v1 {
+		// Accepted sockets are only counted in a group that limits their buffers; in version 2, in every one.
+		if err := os.WriteFile(filepath.Join(g.dir, "memory.kmem.tcp.limit_in_bytes"), []byte("1T"), 0); err != nil {
+			return g, fmt.Errorf("memory cgroup: %w", err)
+		}
+	}
 	return g, nil
 }
 
