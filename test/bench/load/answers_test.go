@@ -5,7 +5,7 @@ import (
 	"net"
 	"testing"
 
-	"tpa.dev/tpa/proxy/relay/tcptest"
+	"tpa.dev/tpa/proxy/tcp/tcptest"
 )
 
 // TestAnswers: those that are answered and those that are dropped are told apart, after all of them were open at once.
