@@ -50,6 +50,17 @@ func (a *arm) footprint() (f footprint, err error) {
 	return f, nil
 }
 
+// measureEmpty reads what a proxy takes that never had a connection but to see whether it answers. It must be the only
+// one: pages of programs and libraries are shared among all that use them.
+func (s *setting) measureEmpty(ctx context.Context) (map[*arm]values, error) {
+	all, err := s.footprints(ctx)
+	found := map[*arm]values{}
+	for a, f := range all {
+		found[a] = values{report.EmptyPSS: float64(f.own) / (1 << 20)}
+	}
+	return found, err
+}
+
 // measureIdle compares proxies that never had a connection but to see whether they answer with what they hold for idle
 // connections, all at once.
 func (s *setting) measureIdle(ctx context.Context) (map[*arm]values, error) {
@@ -72,7 +83,6 @@ func (s *setting) measureIdle(ctx context.Context) (map[*arm]values, error) {
 	for a, before := range empty {
 		after, each := full[a], func(n int64) float64 { return float64(n) / float64(s.idle) }
 		found[a] = values{
-			report.EmptyPSS:   float64(before.own) / (1 << 20),
 			report.IdleMem:    each(after.own+after.kernel-before.own-before.kernel) / (1 << 10),
 			report.IdleMemOwn: each(after.own-before.own) / (1 << 10),
 			report.IdleFDs:    each(int64(after.descriptors - before.descriptors)),

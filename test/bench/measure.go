@@ -28,8 +28,8 @@ func measure(ctx context.Context, o options, api *apiserver.Server) ([]report.Sa
 					})
 				}
 			}
-			if o.wants(idleMetrics) && link == o.links[0] && n == o.cpus[0] { // the same wherever nothing passes
-				if err := withSetting(ctx, o, "idle", link, n, api, func(s *setting) error { return s.once(ctx, add) }); err != nil {
+			if link == o.links[0] && n == o.cpus[0] { // the same wherever nothing passes
+				if err := measureOnce(ctx, o, link, n, api, add); err != nil {
 					return nil, err
 				}
 			}
@@ -56,12 +56,28 @@ func withSetting(ctx context.Context, o options, purpose, link string, n int, ap
 	return nil
 }
 
-func (s *setting) once(ctx context.Context, add func(int, string, values)) error {
-	found, err := s.measureIdle(ctx)
-	for a, v := range found {
-		add(1, a.name, v)
+// measureOnce takes the samples that need no rounds, of proxies that nothing else is measured of.
+func measureOnce(ctx context.Context, o options, link string, n int, api *apiserver.Server, add func(int, string, values)) error {
+	once := func(o options, purpose string, measure func(*setting, context.Context) (map[*arm]values, error)) error {
+		return withSetting(ctx, o, purpose, link, n, api, func(s *setting) error {
+			found, err := measure(s, ctx)
+			for a, v := range found {
+				add(1, a.name, v)
+			}
+			return err
+		})
 	}
-	return err
+	if o.wants([]string{report.EmptyPSS}) {
+		for _, alone := range o.eachProxy() {
+			if err := once(alone, "empty-"+alone.names()[0], (*setting).measureEmpty); err != nil {
+				return err
+			}
+		}
+	}
+	if o.wants(idleMetrics) {
+		return once(o, "idle", (*setting).measureIdle)
+	}
+	return nil
 }
 
 // rounds has all arms have their turn at each step, in random order, round after round.

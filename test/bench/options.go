@@ -69,6 +69,34 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
+// names are the arms.
+func (o options) names() []string {
+	names := slices.Clone(o.anchors)
+	for _, b := range o.builds {
+		names = append(names, b.arm)
+	}
+	return names
+}
+
+// eachProxy returns the options with one proxy as the only arm, for each.
+func (o options) eachProxy() []options {
+	var each []options
+	add := func(anchors []string, builds []build) {
+		alone := o
+		alone.anchors, alone.builds = anchors, builds
+		each = append(each, alone)
+	}
+	for _, name := range o.anchors {
+		if name != report.Direct {
+			add([]string{name}, nil)
+		}
+	}
+	for _, b := range o.builds {
+		add(nil, []build{b})
+	}
+	return each
+}
+
 // list is a flag that takes some of the accepted words.
 func list(fs *flag.FlagSet, name string, to *[]string, accepted []string, usage string) {
 	usage = fmt.Sprintf("%s, separated by commas: %s", usage, strings.Join(accepted, ", "))
@@ -111,7 +139,7 @@ func (o *options) setCPUs(value string) error {
 }
 
 func metricNames() []string {
-	names := slices.Clone(idleMetrics)
+	names := append([]string{report.EmptyPSS}, idleMetrics...)
 	for _, step := range steps {
 		names = append(names, step.metrics...)
 	}

@@ -32,8 +32,8 @@ var steps = []step{
 	{"balance", []string{report.Balance}, spread},
 }
 
-// idleMetrics are what is measured once, of proxies that nothing else was measured of.
-var idleMetrics = []string{report.IdleMem, report.IdleMemOwn, report.IdleFDs, report.EmptyPSS}
+// idleMetrics are of connections that nothing passes.
+var idleMetrics = []string{report.IdleMem, report.IdleMemOwn, report.IdleFDs}
 
 // wants reports whether one of the metrics is asked for.
 func (o options) wants(metrics []string) bool {
