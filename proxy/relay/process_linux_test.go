@@ -54,8 +54,9 @@ func relayRole() error {
 	if err != nil {
 		return err
 	}
+	before := holds() // nobody knows the port yet
 	fmt.Println("port", l.Port())
-	fmt.Println(holds())
+	fmt.Println(before)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		fmt.Println(in.Text())
 	}
