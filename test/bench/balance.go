@@ -29,10 +29,10 @@ const (
 )
 
 // spread starts a proxy of its own with several backends, and measures how evenly it spreads connections over them. That
-// does not depend on the link: the backends are in this process.
+// does not depend on the link, nor on the CPUs: the backends are in this process.
 func spread(ctx context.Context, s *setting, a *arm, _ time.Duration) (values, error) {
 	b, isTPA := s.buildOf(a)
-	if s.link != loopback || !isTPA && a.name != report.HAProxy {
+	if s.link != loopback || len(s.cpus) != s.options.cpus[0] || !isTPA && a.name != report.HAProxy {
 		return nil, nil
 	}
 	name := fmt.Sprintf("%s-spread-%d", a.name, s.places)
@@ -75,7 +75,10 @@ func spread(ctx context.Context, s *setting, a *arm, _ time.Duration) (values, e
 		return nil, err
 	}
 	imbalance, err := balance.Measure(ctx, proxy.echo, backends, spreadFor)
-	return values{report.Balance: imbalance}, err
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: its log ends with: %s", name, err, proxy.tail())
+	}
+	return values{report.Balance: imbalance}, nil
 }
 
 func (s *setting) spreadTPA(ctx context.Context, b build, p place, name string, hosts []string) (*exec.Cmd, error) {

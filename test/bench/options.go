@@ -46,7 +46,7 @@ func parse(args []string) (options, error) {
 	fs.Func("proxy", "TPA's proxy: PATH, or NAME=PATH for an arm tpa-NAME; may be repeated (default bin/proxy)", o.addProxy)
 	fs.Func("cpus", "numbers of CPUs that all share, separated by commas (default 1,2)", o.setCPUs)
 	fs.IntVar(&o.rounds, "rounds", 7, "how often everything is measured")
-	fs.DurationVar(&o.slice, "slice", time.Second, "for how long a measurement counts")
+	fs.DurationVar(&o.slice, "slice", 750*time.Millisecond, "for how long a measurement counts")
 	fs.IntVar(&o.idle, "idle", 3000, "how many idle connections each proxy gets")
 	fs.DurationVar(&o.quiet, "quiet", time.Minute, "how long nothing happens before the memory of idle connections is read")
 	fs.IntVar(&o.nice, "nice", 0, "priority, from -20 to 19; on a machine that does other things, too, times mean little without a high one, such as -20")
