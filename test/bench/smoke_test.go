@@ -68,7 +68,7 @@ func measuredOf(metric string) []string {
 		return proxies // there is no proxy in a direct connection
 	case report.HeldTime:
 		return []string{report.Direct, report.TPA}
-	case report.HeldLost:
+	case report.HeldLost, report.HeldMem, report.HeldMemOwn:
 		return []string{report.TPA} // nobody else holds
 	case report.Balance:
 		return []string{report.HAProxy, report.TPA}
