@@ -112,14 +112,15 @@ func TestSyscallsOfASustainedFlow(t *testing.T) {
 	calls := p.between(t, "begin", "end")
 	t.Logf("system calls for %d MiB:%s", size>>20, calls.per(1))
 	splice := calls.of("splice")
-	if splice.moved < 2*size*99/100 {
-		t.Errorf("%d bytes were spliced, in and out; %d of %d are all", splice.moved, 2*size, size)
+	if splice.moved < 2*size*98/100 {
+		t.Errorf("%d bytes were spliced, in and out; %d are all", splice.moved, 2*size)
 	}
 	if each := splice.moved / int64(max(splice.count, 1)); each < 128<<10 {
 		t.Errorf("a splice moves %d bytes; less than 128 KiB is not worth the call", each)
 	}
-	if n := calls.of("read").count + calls.of("write").count; n > 20 {
-		t.Errorf("%d reads and writes: more than the beginning of the flow was copied", n)
+	// The beginning, and what comes in drops when the sender has to wait for a CPU.
+	if copied := calls.of("read").moved; copied > size/100 {
+		t.Errorf("%d of %d bytes were copied", copied, size)
 	}
 }
 
