@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,12 +30,31 @@ func dial(address string) (int, error) {
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit),
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
-		unix.Connect(fd, target))
+		connectThrough(fd, target))
 	if err != nil {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("connect to %s: %w", address, err)
 	}
 	return fd, nil
+}
+
+// connectThrough connects, and goes on after a signal, such as those by which Go preempts.
+func connectThrough(fd int, target unix.Sockaddr) error {
+	err := unix.Connect(fd, target)
+	for err == unix.EINTR { // the kernel goes on by itself; a second call would only say that it does
+		events := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		if _, err = unix.Poll(events, int(patience.Milliseconds())); err != nil {
+			continue
+		}
+		errno, failed := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if err = failed; err == nil && errno != 0 {
+			err = syscall.Errno(errno)
+		}
+		if err == nil && events[0].Revents == 0 {
+			err = unix.ETIMEDOUT
+		}
+	}
+	return err
 }
 
 func sockaddr(address string) (*unix.SockaddrInet4, error) {
