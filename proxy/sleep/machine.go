@@ -82,7 +82,7 @@ func (m *Machine) Observe(state State, exists bool, version string, now time.Tim
 		m.doubt = nil
 	}
 	m.version = version
-	if state.Phase == Sleeping && (!m.known || m.state.Phase != Sleeping || m.state.By != state.By || !m.state.Since.Equal(state.Since)) {
+	if state.Phase == Sleeping && (m.state.Phase != Sleeping || m.state.By != state.By || !m.state.Since.Equal(state.Since)) {
 		m.sleepingSeen = now
 		m.sent = state.TakenOver || state.By != m.by
 		m.fenced, m.unreadable = false, false

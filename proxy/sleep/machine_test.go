@@ -241,3 +241,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestSleepReadAgain: a process that has sent a 0 does not forget it by reading the Lease anew. It comes to no claim before
+// that 0 cannot arrive any more.
+func TestSleepReadAgain(t *testing.T) {
+	m := machine(State{Phase: Awake, Since: t0})
+	in := Inputs{Now: at(60), IdleTimeout: time.Minute, Ready: 3}
+	scale := Result{Scale: Scale{Replicas: 3, ResourceVersion: "7"}}
+	for _, r := range []Result{scale, {}, {Outcome: Unknown}} { // read, Sleeping, 0: lost
+		do(m, m.Next(in), r, in.Now)
+	}
+	sleeping, _ := m.State()
+	in.Waiting, in.Now = true, at(61)
+	for _, r := range []Result{scale, {Outcome: Unknown}} { // read, Sleeping again: lost
+		do(m, m.Next(in), r, in.Now)
+	}
+	in.Now = at(62)
+	do(m, m.Next(in), Result{}, in.Now)
+	m.Observe(sleeping, true, "seq 1", in.Now)
+	if a := m.Next(in); a.Kind == Swap && a.State.Phase != Sleeping {
+		t.Errorf("%+v, while the 0 may still arrive", a)
+	}
+}
