@@ -55,7 +55,8 @@ type Machine struct {
 	stamped bool
 	// fenced says that no write of 0 for the present Sleeping can succeed any more.
 	fenced bool
-	// ensure says that the scale must be looked at because somebody needs a backend.
+	// ensure says that the scale must be looked at because somebody needs a backend: since the target has last become awake
+	// it was not seen above 0.
 	ensure  bool
 	checked time.Time
 
@@ -90,9 +91,11 @@ func (m *Machine) Observe(state State, exists bool, version string, now time.Tim
 	if state.Phase != Sleeping || state.By != m.by {
 		m.stamped = false
 	}
+	if state.Phase != m.state.Phase || !state.Since.Equal(m.state.Since) {
+		m.ensure = state.Phase == Awake
+	}
 	if state.Phase != m.state.Phase {
 		m.crossed = true
-		m.ensure = state.Phase == Awake
 		if state.Phase != Sleeping || state.By != m.by {
 			m.scale = nil
 		}

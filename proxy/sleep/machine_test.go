@@ -242,6 +242,21 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// TestPodsThatLinger: pods that are ready right after a wake may be those that TPA's 0 has yet to end. They are no reason
+// to leave the scale at 0, nor to forget that TPA owes it.
+func TestPodsThatLinger(t *testing.T) {
+	m := machine(State{Phase: Asleep, Since: t0, Replicas: 3, Owed: true})
+	in := Inputs{Now: at(1), IdleTimeout: time.Minute, Waiting: true, Ready: 3}
+	do(m, m.Next(in), Result{}, in.Now)
+	if a := m.Next(Inputs{Now: at(40), IdleTimeout: time.Minute, IdleSince: at(1), Ready: 3}); !a.State.Owed {
+		t.Errorf("given up at once: %+v, want it to owe the replicas", a)
+	}
+	do(m, m.Next(in), Result{Scale: Scale{ResourceVersion: "8"}}, in.Now)
+	if a := m.Next(in); a.Kind != WriteScale || a.Replicas != 3 {
+		t.Errorf("with pods of before: %+v, want a write of 3", a)
+	}
+}
+
 // TestSleepReadAgain: a process that has sent a 0 does not forget it by reading the Lease anew. It comes to no claim before
 // that 0 cannot arrive any more.
 func TestSleepReadAgain(t *testing.T) {

@@ -75,7 +75,7 @@ func (m *Machine) awake(in Inputs) Action {
 		}
 		state := m.prune(in).clone()
 		state.Claims[m.me] = Claim{IdleSince: in.IdleSince}
-		if in.Ready > 0 {
+		if in.Ready > 0 && !m.ensure {
 			state.Owed = false
 		}
 		return Action{Kind: Swap, State: state, GivesUp: true}
@@ -84,10 +84,11 @@ func (m *Machine) awake(in Inputs) Action {
 }
 
 // provide sees to it that a target in use has replicas: right after a wake, and now and then while no backend is ready
-// (somebody may have scaled it to 0 by hand).
+// (somebody may have scaled it to 0 by hand). After TPA's own 0 a ready backend says nothing: it may be one that this 0 has
+// yet to end.
 func (m *Machine) provide(in Inputs) Action {
-	if in.Ready > 0 {
-		m.ensure, m.scale = false, nil
+	if in.Ready > 0 && (!m.ensure || !m.state.Owed || m.unreadable) {
+		m.ensure, m.scale = m.ensure && m.state.Owed, nil
 		return Action{Kind: Wait}
 	}
 	if m.scale == nil {
