@@ -39,7 +39,7 @@ type Machine struct {
 
 	// scale is the scale as read for the step under way; nil if it must be read first.
 	scale *Scale
-	// crossed says that the phase has changed since the scale was asked for: what the answer says may be from before that.
+	// crossed says that the phase has begun since the scale was asked for: what the answer says may be from before that.
 	crossed bool
 	// sent says that a write of 0 for the present Sleeping may be on its way.
 	sent bool
@@ -83,22 +83,22 @@ func (m *Machine) Observe(state State, exists bool, version string, now time.Tim
 		m.doubt = nil
 	}
 	m.version = version
-	if state.Phase == Sleeping && (m.state.Phase != Sleeping || m.state.By != state.By || !m.state.Since.Equal(state.Since)) {
+	mine := state.Phase == Sleeping && state.By == m.by
+	begun := state.Phase != m.state.Phase || state.By != m.state.By || !state.Since.Equal(m.state.Since)
+	if begun && state.Phase == Sleeping {
 		m.sleepingSeen = now
-		m.sent = state.TakenOver || state.By != m.by
+		m.sent = state.TakenOver || !mine
 		m.fenced, m.unreadable = false, false
 	}
-	if state.Phase != Sleeping || state.By != m.by {
-		m.stamped = false
-	}
-	if state.Phase != m.state.Phase || !state.Since.Equal(m.state.Since) {
-		m.ensure = state.Phase == Awake
-	}
-	if state.Phase != m.state.Phase {
+	if begun {
 		m.crossed = true
-		if state.Phase != Sleeping || state.By != m.by {
+		m.ensure = state.Phase == Awake
+		if !mine {
 			m.scale = nil
 		}
+	}
+	if !mine {
+		m.stamped = false
 	}
 	m.state, m.exists, m.known = state, exists, true
 }

@@ -278,3 +278,18 @@ func TestSleepReadAgain(t *testing.T) {
 		t.Errorf("%+v, while the 0 may still arrive", a)
 	}
 }
+
+// TestScaleFromAnotherSleep: what a process read of the scale when it was about to take a sleep over says nothing about the
+// next one, even if it saw no phase in between.
+func TestScaleFromAnotherSleep(t *testing.T) {
+	m := machine(State{Phase: Sleeping, Since: t0, By: "other/1", Replicas: 3, Owed: true})
+	in := Inputs{Now: at(10), IdleTimeout: time.Minute}
+	do(m, m.Next(in), Result{Scale: Scale{Replicas: 0, ResourceVersion: "7"}}, in.Now)
+	do(m, m.Next(in), Result{Outcome: Conflict}, in.Now)
+	do(m, m.Next(in), Result{}, in.Now)
+	m.Observe(State{Phase: Sleeping, Since: at(90), By: "other/1", Replicas: 3, Owed: true}, true, "9", at(90))
+	in.Now = at(100)
+	if a := m.Next(in); a.Kind != ReadScale {
+		t.Errorf("%+v, want a look at the scale", a)
+	}
+}
