@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 func TestAllIsMeasured(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	err := isolate(t.Context(), []string{
-		"--proxy=../../bin/proxy", "--links=loopback", "--cpus=1", "--rounds=1", "--slice=50ms", "--idle=100", "--quiet=100ms",
+		"--proxy=../../bin/proxy", "--links=loopback", "--cpus=1", "--rounds=1", "--slice=250ms", "--idle=100", "--quiet=100ms",
 		"--json=" + file,
 	})
 	if err != nil {
