@@ -47,7 +47,9 @@ func (m *Machine) wrote(a Action, r Result, now time.Time) {
 	m.scale = nil
 	switch {
 	case r.Outcome == OK:
-		m.scale = &r.Scale
+		if !m.crossed {
+			m.scale = &r.Scale
+		}
 		if a.Replicas == 0 {
 			m.sleepFailures = 0
 		}

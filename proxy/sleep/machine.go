@@ -39,7 +39,7 @@ type Machine struct {
 
 	// scale is the scale as read for the step under way; nil if it must be read first.
 	scale *Scale
-	// crossed says that the phase has begun since the scale was asked for: what the answer says may be from before that.
+	// crossed says that the phase has begun since the scale was asked for or written: what the answer says may be from before that.
 	crossed bool
 	// sent says that a write of 0 for the present Sleeping may be on its way.
 	sent bool

@@ -293,3 +293,20 @@ func TestScaleFromAnotherSleep(t *testing.T) {
 		t.Errorf("%+v, want a look at the scale", a)
 	}
 }
+
+// TestScaleWrittenInAnotherPhase: nor does the answer to a write of 0 say anything that comes after others have ended that
+// sleep.
+func TestScaleWrittenInAnotherPhase(t *testing.T) {
+	m := machine(State{Phase: Awake, Since: t0})
+	in := Inputs{Now: at(60), IdleTimeout: time.Minute}
+	for _, r := range []Result{{Scale: Scale{Replicas: 3, ResourceVersion: "7"}}, {}} {
+		do(m, m.Next(in), r, in.Now)
+	}
+	zero := m.Next(in)
+	m.Observe(State{Phase: Awake, Since: at(80), Replicas: 3, Owed: true}, true, "9", at(80))
+	m.Done(zero, Result{Scale: Scale{Replicas: 0, ResourceVersion: "8"}}, at(140))
+	in.Now = at(140)
+	if a := m.Next(in); a.Kind != ReadScale {
+		t.Errorf("%+v, want a look at the scale", a)
+	}
+}

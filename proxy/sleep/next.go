@@ -29,7 +29,7 @@ func (m *Machine) Next(in Inputs) Action {
 	switch a.Kind {
 	case Swap:
 		a.State.Seq = m.state.Seq + 1
-	case ReadScale:
+	case ReadScale, WriteScale:
 		m.crossed = false
 	}
 	return a
