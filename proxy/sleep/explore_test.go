@@ -1,0 +1,213 @@
+package sleep
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// budget bounds what may still happen in a world.
+type budget struct{ connects, faults, hands, sleeps int }
+
+// exploration visits every state that its worlds can reach, breadth first, so that a broken invariant is found on a
+// shortest way.
+type exploration struct {
+	left  budget
+	skews [][]time.Duration
+	// fromNothing begins without a Lease; else there is one, and all have read it.
+	fromNothing bool
+
+	visited map[key]struct{}
+	rests   map[key]struct{}
+	nodes   []node
+	depth   int
+}
+
+// node is a state by how it was first reached. Those without a parent are the exploration's first worlds.
+type node struct {
+	parent int32
+	e      event
+}
+
+type pending struct {
+	w    *world
+	node int32
+}
+
+// run returns the world that broke an invariant, and how it came to that; nil if none did.
+func (x *exploration) run() (*world, []string) {
+	x.visited, x.rests = map[key]struct{}{}, map[key]struct{}{}
+	var layer []pending
+	for i, skews := range x.skews {
+		w := x.first(skews)
+		x.nodes = append(x.nodes, node{parent: int32(-1 - i)})
+		x.visited[w.key()] = struct{}{}
+		layer = append(layer, pending{w, int32(i)})
+	}
+	for ; len(layer) > 0; x.depth++ {
+		var next []pending
+		for i, from := range layer {
+			layer[i].w = nil
+			for _, e := range from.w.events() {
+				w := from.w.clone()
+				w.happen(e)
+				k := w.key()
+				if _, ok := x.visited[k]; ok {
+					continue
+				}
+				x.visited[k] = struct{}{}
+				x.nodes = append(x.nodes, node{from.node, e})
+				n := int32(len(x.nodes) - 1)
+				if w.broken == nil {
+					calm := w.clone()
+					if calm.calm(x.rests); calm.broken != nil {
+						return calm, x.trace(n)
+					}
+				}
+				if w.broken != nil {
+					return w, x.trace(n)
+				}
+				if w.sleeps <= x.left.sleeps {
+					next = append(next, pending{w, n})
+				}
+			}
+		}
+		layer = next
+	}
+	return nil, nil
+}
+
+// first is a world to begin with.
+func (x *exploration) first(skews []time.Duration) *world {
+	w := newWorld(skews...)
+	for !x.fromNothing {
+		e, ok := w.nextInCalm()
+		if !ok || e.kind == passes {
+			break
+		}
+		w.happen(e)
+	}
+	w.left, w.prompt = x.left, true
+	return w
+}
+
+// trace tells how a state was reached, and what follows in calm.
+func (x *exploration) trace(n int32) []string {
+	var way []event
+	for ; x.nodes[n].parent >= 0; n = x.nodes[n].parent {
+		way = append(way, x.nodes[n].e)
+	}
+	skews := x.skews[-1-x.nodes[n].parent]
+	w := x.first(skews)
+	trace := []string{fmt.Sprintf("clocks off by %v", skews)}
+	w.log = logTo(&trace)
+	for i := len(way) - 1; i >= 0; i-- {
+		w.happen(way[i])
+	}
+	if w.broken == nil {
+		w.say("and in calm:")
+		w.calm(nil)
+	}
+	return trace
+}
+
+func logTo(trace *[]string) func(string, ...any) {
+	return func(format string, args ...any) { *trace = append(*trace, fmt.Sprintf(format, args...)) }
+}
+
+// events are all that can happen now.
+func (w *world) events() []event {
+	var all []event
+	add := func(kind eventKind, on int) { all = append(all, event{kind: kind, on: on}) }
+	fault := func(kind eventKind, on int) {
+		if w.left.faults > 0 {
+			add(kind, on)
+		}
+	}
+	for i, f := range w.flights {
+		switch {
+		case f.answer == nil:
+			add(arrives, i)
+			if f.action.Kind == ReadScale || f.action.Kind == WriteScale {
+				fault(refused, i)
+			}
+		case w.procs[f.from].runs():
+			add(answered, i)
+		}
+	}
+	for i := range w.procs {
+		p := &w.procs[i]
+		switch {
+		case !p.alive:
+			add(comes, i)
+			continue
+		case p.paused:
+			add(resumes, i)
+			fault(restarts, i)
+			fault(dies, i)
+			continue
+		}
+		if p.call.id == 0 {
+			add(steps, i)
+		} else {
+			fault(givesUp, i)
+		}
+		if w.behind(p) {
+			add(watches, i)
+		}
+		if w.left.connects > 0 {
+			add(connects, i)
+		}
+		if p.active > 0 {
+			add(disconnects, i)
+		}
+		fault(pauses, i)
+		fault(restarts, i)
+		fault(dies, i)
+	}
+	fault(bumps, 0)
+	if w.left.hands > 0 {
+		for _, n := range []int{0, 3} {
+			if int32(n) != w.scale {
+				all = append(all, event{kind: scales, n: n})
+			}
+		}
+	}
+	if w.pods != w.scale {
+		add(follows, 0)
+	}
+	if d := w.nextTime(); d > 0 {
+		e := event{kind: passes, n: int(d / time.Millisecond)}
+		if !w.settled() {
+			e.kind = lags
+		}
+		if e.kind == passes || w.left.faults > 0 {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// settled reports whether everything has arrived that somebody waits for.
+func (w *world) settled() bool {
+	for i := range w.procs {
+		if p := &w.procs[i]; p.runs() && p.call.id != 0 || w.behind(p) {
+			return false
+		}
+	}
+	return w.pods == w.scale
+}
+
+func (x *exploration) check(t *testing.T) {
+	t.Helper()
+	began := time.Now()
+	w, trace := x.run()
+	t.Logf("%d states, %d more in calm, %d events deep, %v", len(x.visited), len(x.rests), x.depth, time.Since(began).Round(time.Millisecond))
+	if w == nil {
+		return
+	}
+	for _, line := range trace {
+		t.Log(line)
+	}
+	t.Fatal(w.broken)
+}
