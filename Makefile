@@ -120,6 +120,10 @@ unit: ## unit tests with the race detector
 	CGO_ENABLED=1 go test -race -tags portable ./proxy/tcp ./proxy/relay
 	cd test/cluster && CGO_ENABLED=1 go test -race ./...
 
+.PHONY: model
+model: ## the model check of sleep and wake within wider bounds than those of unit
+	TPA_MODEL=wide go test -count=1 -v -timeout 60m -run '^TestEveryWorld$$' ./proxy/sleep
+
 .PHONY: integration
 integration: bin/cluster bin/webhook bin/proxy bin/yes bin/helm3/helm bin/helm4/helm ## tests on a real API server without nodes (RUN=: only some)
 	@$(BENCH_NEEDS)

@@ -47,50 +47,42 @@ func (w *world) empty() {
 // known to come to rest.
 func (w *world) rest(known map[key]struct{}) bool {
 	var way []key
-	for n := 0; w.broken == nil; n++ {
+	more := true
+	for n := 0; more && w.broken == nil; n++ {
 		if known != nil {
-			w.sleeps = 0
+			w.sleeps = 0 // they do not matter here
 			k := w.key()
 			if _, ok := known[k]; ok {
-				n = -1
-			}
-			way = append(way, k)
-			if n < 0 {
 				break
 			}
+			way = append(way, k)
 		}
-		e, ok := w.nextInCalm()
-		if !ok {
+		var e event
+		if e, more = w.nextInCalm(); more {
+			w.happen(e)
+		} else {
 			w.breaks(atRest(w))
-			if w.broken != nil {
-				return false
-			}
-			for _, k := range way {
-				known[k] = struct{}{}
-			}
-			return true
 		}
 		if n > 5000 {
 			w.breaks(broken("comes to rest", "there is always something to do: %v", e))
-			return false
-		}
-		w.happen(e)
-	}
-	if w.broken == nil {
-		for _, k := range way {
-			known[k] = struct{}{}
 		}
 	}
-	return false
+	if w.broken != nil {
+		return false
+	}
+	for _, k := range way {
+		known[k] = struct{}{}
+	}
+	return !more
 }
 
 // nextInCalm is the one thing that happens next when nothing goes wrong.
 func (w *world) nextInCalm() (event, bool) {
-	for i, f := range w.flights {
-		if f.answer == nil {
-			return event{kind: arrives, on: i}, true
+	if len(w.flights) > 0 {
+		if w.flights[0].answer == nil {
+			return event{kind: arrives}, true
 		}
-		return event{kind: answered, on: i}, true
+		return event{kind: answered}, true
 	}
 	for i := range w.procs {
 		if w.behind(&w.procs[i]) {

@@ -113,6 +113,9 @@ func (w *world) spend(kind eventKind) {
 		w.left.connects--
 	case refused, givesUp, pauses, restarts, dies, bumps, lags:
 		w.left.faults--
+		if i := slices.Index(w.left.kinds, kind); i >= 0 {
+			w.left.kinds = slices.Delete(slices.Clone(w.left.kinds), i, i+1)
+		}
 	case scales:
 		w.left.hands--
 	}

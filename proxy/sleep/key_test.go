@@ -141,6 +141,9 @@ func (e *encoder) scale(s Scale) {
 func (e *encoder) world() {
 	w := e.w
 	e.int(w.left.connects, w.left.faults, w.left.hands, w.sleeps, int(w.scale), int(w.pods))
+	for _, kind := range w.left.kinds {
+		e.int(int(kind))
+	}
 	e.bits(w.hand, w.ours, w.theirs, w.denied, w.leaseRV == 0)
 	e.state(w.lease)
 	e.int(len(w.flights))

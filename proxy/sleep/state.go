@@ -15,8 +15,25 @@
 //     that takes over from a silent one therefore finishes the sleep (its own write moves the resourceVersion) and does
 //     not merely declare the target awake: the old write could still be on its way.
 //
-// From 1–4: 0 replicas are never written while a claim is active. Clocks decide how soon a target sleeps and never
-// whether that is safe.
+// From 1–4: 0 replicas are never written while a claim is active. A 0 takes effect only in the Sleeping that it belongs to
+// (4: the Sleeping does not end before), nobody has a claim then (3: none is active on entry, and none is made), and so
+// nobody is connected (1 and 2). Clocks decide how soon a target sleeps and never whether that is safe.
+//
+// # What is checked
+//
+// The tests visit every state of few proxies with few faults, and random worlds of more. Where each promise is checked, in
+// invariants_test.go:
+//
+//   - rules 1 and 2, by the Lease as it is at the API server: dialsWithClaim
+//   - rule 3, and what follows from the rules: noZeroInUse
+//   - rule 4: zeroOnlyWhileSleeping
+//   - what TPA owes is known as long as the scale is 0 by TPA: debtIsKnown
+//   - a person's 0 stays until somebody comes: zeroByHandStays
+//   - from every state, once faults end: whoever waits is served, and the target rests Awake with backends or Asleep: atRest
+//
+// Beyond the rules this takes two things for granted. Whoever else writes the Lease changes neither its phase nor a proxy's
+// claim; and if the API server refuses a write of 0 for want of a right, it also refuses the writes of 0 that were sent, or
+// meant, before that one. Not in the exploration: dialing without a claim while the API server is away (package target).
 //
 //	m := sleep.New("pod-a", "pod-a/x1")
 //	m.Observe(state, true, now)
