@@ -96,8 +96,8 @@ func wantBlocks(r io.Reader, block []byte) error {
 	}
 }
 
-// A flow that began with a header is spliced as any other. One direction follows the other, because HAProxy 2.6 loses
-// the ends of both if they come at the same time.
+// A flow that began with a header is spliced as any other. One direction follows the other, because HAProxy 2.6 may
+// lose the ends of both if they come at the same time.
 //
 // The kernel counts the bytes that a process reads and writes itself, which spliced ones are not.
 func TestBulkBehindTheHeader(t *testing.T) {
