@@ -78,15 +78,16 @@ func (s *stage) app(name string, annotations map[string]string) {
 	d.Spec.Template.Labels = app
 	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: name, Image: name}}
 	s.create(d)
+	// Before there is a Service that could become Active: only one that finds a backend then has time to settle, and a Lease.
+	s.eventually(func() bool {
+		var d appsv1.Deployment
+		return s.seen.Get(s.t.Context(), client.ObjectKey{Namespace: s.name, Name: name}, &d) == nil && d.Status.ReadyReplicas == 1
+	}, func() string { return "a ready " + name })
 	svc := &corev1.Service{ObjectMeta: named(s.name, name), Spec: corev1.ServiceSpec{
 		Selector: app, Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)}},
 	}}
 	svc.Annotations = annotations
 	s.create(svc)
-	s.eventually(func() bool {
-		var d appsv1.Deployment
-		return s.seen.Get(s.t.Context(), client.ObjectKey{Namespace: s.name, Name: name}, &d) == nil && d.Status.ReadyReplicas == 1
-	}, func() string { return "a ready " + name })
 }
 
 // active creates apps whose Services are Active.
