@@ -4,7 +4,6 @@ package listen
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -83,8 +82,7 @@ func (l *Listener) Run() {
 
 // backOff has the loop tell again of what has queued up, after a while. The caller holds mu.
 func (l *Listener) backOff(err error) {
-	l.onError(fmt.Errorf("accept on port %d: %w", l.Port(), err))
-	l.wait = min(max(2*l.wait, minBackoff), maxBackoff)
+	l.wait = l.failed(err, l.wait)
 	l.retry = time.AfterFunc(l.wait, l.again)
 }
 

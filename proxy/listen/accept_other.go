@@ -3,7 +3,6 @@
 package listen
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -55,8 +54,7 @@ func (l *Listener) acceptLoop() {
 			return
 		default:
 		}
-		l.onError(fmt.Errorf("accept on port %d: %w", l.Port(), err))
-		wait = min(max(2*wait, minBackoff), maxBackoff)
+		wait = l.failed(err, wait)
 		l.sleep(wait)
 	}
 }

@@ -46,3 +46,9 @@ func Open(port uint16, loops *tcp.Loops, serve func(*tcp.Conn), onError func(err
 
 // Port returns the port that is listened on.
 func (l *Listener) Port() uint16 { return l.l.Port() }
+
+// failed reports an accept error, and returns how long to wait after it, given the wait after the one before.
+func (l *Listener) failed(err error, before time.Duration) time.Duration {
+	l.onError(fmt.Errorf("accept on port %d: %w", l.Port(), err))
+	return min(max(2*before, minBackoff), maxBackoff)
+}
