@@ -59,20 +59,18 @@ func (s *Session) unlock() {
 }
 
 // finish ends the session after both directions have.
-func (s *Session) finish() {
-	s.over = true
-	s.up.cargo.drop()
-	s.down.cargo.drop()
-	s.up.src.Close()
-	s.down.src.Close()
-}
+func (s *Session) finish() { s.end((*tcp.Conn).Close) }
 
 // fail ends the session with a reset to both peers.
 func (s *Session) fail(side, cause error) {
-	s.over = true
 	s.err = fmt.Errorf("%w: %w", side, cause)
-	s.up.cargo.drop()
-	s.down.cargo.drop()
-	s.up.src.Abort()
-	s.down.src.Abort()
+	s.end((*tcp.Conn).Abort)
+}
+
+func (s *Session) end(closeConn func(*tcp.Conn)) {
+	s.over = true
+	for _, f := range []*flow{&s.up, &s.down} {
+		f.cargo.drop()
+		closeConn(f.src)
+	}
 }
