@@ -31,18 +31,14 @@ func (p *Pool) pick(backends []*Backend, client netip.Addr) *Backend {
 func leastLoaded(backends []*Backend, start int, now int64) *Backend {
 	var best *Backend
 	var least int64
-	for i := start; ; {
-		b := backends[i]
-		if load := b.load(now); best == nil || load < least {
-			best, least = b, load
-		}
-		if i++; i == len(backends) {
-			i = 0
-		}
-		if i == start {
-			return best
+	for _, part := range [...][]*Backend{backends[start:], backends[:start]} {
+		for _, b := range part {
+			if load := b.load(now); best == nil || load < least {
+				best, least = b, load
+			}
 		}
 	}
+	return best
 }
 
 // load is what a backend's connections and its state weigh.
