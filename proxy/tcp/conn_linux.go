@@ -61,15 +61,3 @@ func (c *Conn) Failure() error {
 		return nil
 	}
 }
-
-// addrPort takes an address of package syscall: what x/sys returns cost one system call more, getsockopt, to tell the protocol.
-func addrPort(sa syscall.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *syscall.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *syscall.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
-	default:
-		return netip.AddrPort{}
-	}
-}
