@@ -25,10 +25,7 @@ func BenchmarkRoundTrip64(b *testing.B) {
 
 func BenchmarkDialAndClose(b *testing.B) {
 	loops := tcptest.Loops(b, 1)
-	l, err := tcp.Listen(0, loops)
-	if err != nil {
-		b.Fatal(err)
-	}
+	l := tcptest.Listener(b, loops)
 	defer l.Close()
 	addr := tcptest.Loopback(l.Port())
 	b.ReportAllocs()

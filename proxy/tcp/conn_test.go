@@ -26,10 +26,7 @@ func TestAbortIsAReset(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	loops := tcptest.Loops(t, 1)
-	l, err := tcp.Listen(0, loops)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := tcptest.Listener(t, loops)
 	defer l.Close()
 	for _, host := range []netip.Addr{tcptest.Loopback(0).Addr(), netip.IPv6Loopback()} {
 		addr := netip.AddrPortFrom(host, l.Port())
@@ -56,10 +53,7 @@ func TestAddresses(t *testing.T) {
 
 func TestPortIsTaken(t *testing.T) {
 	loops := tcptest.Loops(t, 1)
-	l, err := tcp.Listen(0, loops)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := tcptest.Listener(t, loops)
 	defer l.Close()
 	if again, err := tcp.Listen(l.Port(), loops); err == nil {
 		again.Close()

@@ -3,7 +3,7 @@
 //	loops, err := tcp.Start(2)
 //	defer loops.Close()
 //	l, err := tcp.Listen(20001, loops)
-//	client, err := l.Accept()
+//	client, err := l.Accept() // ErrNone: l.Notify tells when to ask again
 //	...
 //	backend, err := tcp.Dial(ctx, client.Loop(), addr, 3*time.Second)
 //

@@ -41,12 +41,9 @@ func HoldUp(tb testing.TB, loops *tcp.Loops) (release func()) {
 // LoopPair returns both ends of a connection, each on one of the loops in turn.
 func LoopPair(tb testing.TB, loops *tcp.Loops) (near, far *tcp.Conn) {
 	tb.Helper()
-	l, err := tcp.Listen(0, loops)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	l := Listener(tb, loops)
 	defer l.Close()
-	far, err = tcp.Dial(tb.Context(), loops.Next(), Loopback(l.Port()), Patience)
+	far, err := tcp.Dial(tb.Context(), loops.Next(), Loopback(l.Port()), Patience)
 	if err != nil {
 		tb.Fatal(err)
 	}

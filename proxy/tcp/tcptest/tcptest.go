@@ -72,14 +72,21 @@ func Loops(tb testing.TB, n int) *tcp.Loops {
 // Pair returns both ends of a connection: near is for the code under test, which closes it.
 func Pair(tb testing.TB, loops *tcp.Loops) (near *tcp.Conn, far *net.TCPConn) {
 	tb.Helper()
-	l, err := tcp.Listen(0, loops)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	l := Listener(tb, loops)
 	defer l.Close()
 	far = Dial(tb, Loopback(l.Port()))
 	near = NextConn(tb, l)
 	return near, far
+}
+
+// Listener returns a listener of the loops on a free port, which the caller closes.
+func Listener(tb testing.TB, loops *tcp.Loops) *tcp.Listener {
+	tb.Helper()
+	l, err := tcp.Listen(0, loops)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l
 }
 
 // NextConn returns the next connection of l.
