@@ -21,8 +21,8 @@ SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -n
 HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
 INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/...
-BENCH_NEEDS := test/images/packages.sh /bin/ip=iproute2 /sbin/sysctl=procps /usr/sbin/haproxy=haproxy \
-	/usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
+PEERS       := /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
+BENCH_NEEDS := test/images/packages.sh /bin/ip=iproute2 /sbin/sysctl=procps $(PEERS)
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
 
 .PHONY: help
@@ -114,8 +114,7 @@ lint: ## gofmt, go vet, staticcheck
 
 .PHONY: unit
 unit: ## unit tests with the race detector
-	@test/images/packages.sh /usr/bin/gcc=gcc /usr/include/stdlib.h=libc6-dev /usr/bin/strace=strace \
-		/usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
+	@test/images/packages.sh /usr/bin/gcc=gcc /usr/include/stdlib.h=libc6-dev /usr/bin/strace=strace $(PEERS)
 	CGO_ENABLED=1 go test -race ./...
 	CGO_ENABLED=1 go test -race -tags portable ./proxy/tcp ./proxy/relay
 	cd test/cluster && CGO_ENABLED=1 go test -race ./...
