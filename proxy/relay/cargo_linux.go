@@ -15,23 +15,15 @@ const (
 )
 
 // The buffers of the whole process, as they are only held while bytes are on their way.
-var small, large = bufferPool(bufferSize), bufferPool(largeSize)
-
-// buffer is one that goes back to where it came from.
-type buffer struct {
-	bytes []byte
-	pool  *sync.Pool
-}
-
-func bufferPool(size int) *sync.Pool {
-	p := &sync.Pool{}
-	p.New = func() any { return &buffer{make([]byte, size), p} }
-	return p
-}
+var (
+	buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+	large   = sync.Pool{New: func() any { return new([largeSize]byte) }}
+)
 
 // cargo is bytes on their way, in a buffer or in a pipe, borrowed until drop. The zero value has neither.
 type cargo struct {
-	buffer *buffer
+	buffer *[bufferSize]byte
+	large  *[largeSize]byte
 	pipe   *pipe
 	off, n int // the bytes from off to n are still to be written
 }
@@ -39,11 +31,16 @@ type cargo struct {
 func (c *cargo) empty() bool { return c.off == c.n }
 
 // read reads once from a socket, into a buffer.
-func (c *cargo) read(fd int) (int, error) { return c.readInto(small, fd) }
+func (c *cargo) read(fd int) (int, error) {
+	if c.buffer == nil {
+		c.buffer = buffers.Get().(*[bufferSize]byte)
+	}
+	return c.loaded(retry(func() (int, error) { return unix.Read(fd, c.buffer[:]) }))
+}
 
 // fill is read for a sustained flow: into a pipe, or a large buffer if none is free.
 func (c *cargo) fill(fd int) (int, error) {
-	if c.pipe == nil && c.buffer == nil {
+	if c.pipe == nil && c.large == nil {
 		c.pipe = takePipe()
 	}
 	if c.pipe != nil {
@@ -57,14 +54,11 @@ func (c *cargo) fill(fd int) (int, error) {
 }
 
 // readLarge is fill without a pipe.
-func (c *cargo) readLarge(fd int) (int, error) { return c.readInto(large, fd) }
-
-// readInto reads into the buffer that is held, or one of the pool.
-func (c *cargo) readInto(pool *sync.Pool, fd int) (int, error) {
-	if c.buffer == nil {
-		c.buffer = pool.Get().(*buffer)
+func (c *cargo) readLarge(fd int) (int, error) {
+	if c.large == nil {
+		c.large = large.Get().(*[largeSize]byte)
 	}
-	return c.loaded(retry(func() (int, error) { return unix.Read(fd, c.buffer.bytes) }))
+	return c.loaded(retry(func() (int, error) { return unix.Read(fd, c.large[:]) }))
 }
 
 func (c *cargo) loaded(n int, err error) (int, error) {
@@ -86,22 +80,29 @@ func (c *cargo) write(fd int) (written int, err error) {
 }
 
 func (c *cargo) writeOnce(fd int) (int, error) {
-	if c.pipe == nil {
-		return unix.Write(fd, c.buffer.bytes[c.off:c.n])
+	switch {
+	case c.pipe != nil:
+		n, err := splice(c.pipe.r, fd, c.n-c.off)
+		if errors.Is(err, unix.EPIPE) {
+			// A splice that had moved something before it met a reset has kept that to itself: the next one, this, only
+			// learns that the connection is no more. Without proof of a close in good order it is a reset.
+			err = unix.ECONNRESET
+		}
+		return n, err
+	case c.large != nil:
+		return unix.Write(fd, c.large[c.off:c.n])
+	default:
+		return unix.Write(fd, c.buffer[c.off:c.n])
 	}
-	n, err := splice(c.pipe.r, fd, c.n-c.off)
-	if errors.Is(err, unix.EPIPE) {
-		// A splice that had moved something before it met a reset has kept that to itself: the next one, this, only learns
-		// that the connection is no more. Without proof of a close in good order it is a reset.
-		err = unix.ECONNRESET
-	}
-	return n, err
 }
 
 // drop gives back what was borrowed.
 func (c *cargo) drop() {
 	if c.buffer != nil {
-		c.buffer.pool.Put(c.buffer)
+		buffers.Put(c.buffer)
+	}
+	if c.large != nil {
+		large.Put(c.large)
 	}
 	if c.pipe != nil {
 		givePipe(c.pipe, c.empty())
