@@ -90,7 +90,7 @@ func startOurs(cmd *exec.Cmd) error {
 	if v2 == "" {
 		return cmd.Start()
 	}
-	dir := filepath.Join(v2, "tpa-system")
+	dir := filepath.Join(v2, own("system"))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("cgroup: %w", err)
 	}
@@ -125,7 +125,7 @@ func ourCgroups() []string {
 // isOurCgroup says whether a path as in /proc/PID/cgroup belongs to a cluster.
 func isOurCgroup(path string) bool {
 	top, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if top == "tpa-system" {
+	if top == own("system") {
 		return true
 	}
 	for n := 1; n <= maxNodes; n++ {

@@ -64,7 +64,7 @@ func (c *cluster) remove(ctx context.Context) error {
 		}
 	}
 	// Last: until here another down would go on where this one was interrupted.
-	errs = append(errs, os.RemoveAll(ownerFile), os.RemoveAll(c.path("state.json")))
+	errs = append(errs, os.RemoveAll(ownerFile()), os.RemoveAll(c.path("state.json")))
 	return errors.Join(errs...)
 }
 
@@ -152,7 +152,7 @@ func netnsOf(path string) netnsID {
 func ourNetns() []netnsID {
 	machine := netnsOf("/proc/1/ns/net")
 	var ids []netnsID
-	paths, _ := filepath.Glob(filepath.Join(netnsDir, "tpa-node*"))
+	paths, _ := filepath.Glob(filepath.Join(netnsDir, own("node*")))
 	for _, path := range paths {
 		if id := netnsOf(path); id.dev == machine.dev && id != machine && id.ino != 0 {
 			ids = append(ids, id)

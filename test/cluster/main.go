@@ -35,7 +35,8 @@ const usage = `cluster runs a real Kubernetes on this machine, for tests.
 
 Pods, Services and nodes can be reached from inside a node only: use kubectl or exec.
 State is kept in .cluster at the repository's root (or in $TPA_CLUSTER_DIR), the
-kubeconfig in .cluster/kubeconfig, logs in .cluster/logs.
+kubeconfig in .cluster/kubeconfig, logs in .cluster/logs. A machine holds one cluster
+for each $TPA_CLUSTER, which is a short name or empty.
 `
 
 func main() {

@@ -27,12 +27,12 @@ const (
 func nodeName(n int) string   { return fmt.Sprintf("node%d", n) }
 func nodeIP(n int) string     { return fmt.Sprintf("198.19.0.%d", n) }
 func podSubnet(n int) string  { return fmt.Sprintf("198.18.%d.0/24", 127+n) }
-func nodeCgroup(n int) string { return "tpa-" + nodeName(n) }
+func nodeCgroup(n int) string { return own(nodeName(n)) }
 
 // netnsDir is where `ip netns` looks, so that it shows the nodes to a person.
 const netnsDir = "/run/netns"
 
-func nodeNetns(n int) string { return filepath.Join(netnsDir, "tpa-"+nodeName(n)) }
+func nodeNetns(n int) string { return filepath.Join(netnsDir, own(nodeName(n))) }
 
 // createNetns makes a network namespace that lives on without a process. It is what
 // `ip netns add` does, but for turning /run/netns into a mount that would stay behind.
@@ -121,7 +121,7 @@ func setUpNode(n, nodes int) error {
 		port := fmt.Sprintf("tpa-%s", nodeName(n))
 		err := inNetns(nodeNetns(1), func() error {
 			return ip(
-				fmt.Sprintf("link add %s type veth peer name eth0 netns tpa-%s", port, nodeName(n)),
+				fmt.Sprintf("link add %s type veth peer name eth0 netns %s", port, own(nodeName(n))),
 				fmt.Sprintf("link set %s master tpa0 up", port))
 		})
 		if err != nil {
@@ -164,7 +164,7 @@ func ip(commands ...string) error {
 // removeNetwork takes the names of the namespaces away; the kernel takes the rest
 // once no process is left in them.
 func removeNetwork() error {
-	paths, _ := filepath.Glob(filepath.Join(netnsDir, "tpa-node*"))
+	paths, _ := filepath.Glob(filepath.Join(netnsDir, own("node*")))
 	var errs []error
 	for _, path := range paths {
 		// A file without a mount is what a crash in createNetns leaves.

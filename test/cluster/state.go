@@ -12,12 +12,20 @@ import (
 	"time"
 )
 
-// The machine can hold one cluster: names of namespaces and cgroups are fixed, so
-// that a later run finds the leftovers of any earlier one.
-const (
-	ownerFile = "/run/tpa-cluster.json"
-	lockFile  = "/run/tpa-cluster.lock"
-)
+// lockFile is that of all clusters of the machine.
+const lockFile = "/run/tpa-cluster.lock"
+
+// own is the name of something that a cluster has outside of its state directory. The machine can hold one cluster of
+// each name: these names are fixed, so that a later run finds the leftovers of any earlier one.
+func own(name string) string {
+	if cluster := os.Getenv("TPA_CLUSTER"); cluster != "" {
+		return "tpa-" + cluster + "-" + name
+	}
+	return "tpa-" + name
+}
+
+// ownerFile says where the state of the cluster is that holds the names.
+func ownerFile() string { return filepath.Join("/run", own("cluster.json")) }
 
 // cluster is where one clone keeps its cluster.
 type cluster struct {
@@ -133,7 +141,7 @@ type owner struct {
 
 // owner returns the state directory of the cluster that holds this machine, or "".
 func machineOwner() string {
-	data, err := os.ReadFile(ownerFile)
+	data, err := os.ReadFile(ownerFile())
 	var o owner
 	if err != nil || json.Unmarshal(data, &o) != nil {
 		return ""

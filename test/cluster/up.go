@@ -96,7 +96,7 @@ func (c *cluster) create(ctx context.Context, p *progress, nodes int) error {
 	if err := c.saveState(s); err != nil {
 		return err
 	}
-	if err := writeJSON(ownerFile, owner{c.dir}); err != nil {
+	if err := writeJSON(ownerFile(), owner{c.dir}); err != nil {
 		return err
 	}
 	run := &starter{c: c, s: s}

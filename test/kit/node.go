@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -17,7 +19,13 @@ type Node struct {
 }
 
 // netns is where the node's network can be entered.
-func (n Node) netns() string { return "/run/netns/tpa-" + n.Name }
+func (n Node) netns() string {
+	name := "tpa-" + n.Name
+	if cluster := os.Getenv("TPA_CLUSTER"); cluster != "" { // see `bin/cluster help`
+		name = "tpa-" + cluster + "-" + n.Name
+	}
+	return filepath.Join("/run/netns", name)
+}
 
 // Dial connects from inside the node. The address must be numeric.
 func (n Node) Dial(ctx context.Context, address string) (net.Conn, error) {
