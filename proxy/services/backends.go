@@ -5,34 +5,11 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/target"
 )
-
-// ready returns the pods that a Service with the selector would send connections to.
-func (w World) ready(selector labels.Selector) []*corev1.Pod {
-	var pods []*corev1.Pod
-	for _, pod := range w.Pods {
-		if selector.Matches(labels.Set(pod.Labels)) && isReady(pod) {
-			pods = append(pods, pod)
-		}
-	}
-	return pods
-}
-
-// present returns the pods that the selector matches, ready or not, without those on their way out.
-func (w World) present(selector labels.Selector) []*corev1.Pod {
-	var pods []*corev1.Pod
-	for _, pod := range w.Pods {
-		if pod.DeletionTimestamp == nil && selector.Matches(labels.Set(pod.Labels)) {
-			pods = append(pods, pod)
-		}
-	}
-	return pods
-}
 
 // awake reports whether connections to the target may be dialed.
 func (w World) awake(t contract.Target) bool {

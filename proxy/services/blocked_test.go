@@ -131,7 +131,7 @@ func TestMismatchNamesTheServiceThatSelectsNoPodOfItsTarget(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := worldOf(tt.objects...).Mismatch(web, selector)
+			got := worldOf(tt.objects...).index().mismatch(web, selector)
 			if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}

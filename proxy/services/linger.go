@@ -24,7 +24,7 @@ func (m *Manager) linger(w World, now time.Time) []*corev1.Service {
 		served[svc.UID] = svc
 	}
 	for uid, was := range m.served {
-		if lostPorts(was, served[uid]) {
+		if is := served[uid]; is != was && lostPorts(was, is) {
 			m.lingering = append(m.lingering, linger{was, now.Add(m.options.Linger)})
 			time.AfterFunc(m.options.Linger, m.poke)
 		}

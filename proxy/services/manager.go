@@ -71,7 +71,8 @@ type Manager struct {
 	targets      map[contract.Target]*target.Keeper
 	podSelectors map[contract.Target]labels.Selector
 	readySince   map[types.UID]time.Time
-	world        World
+	world        *index
+	readings     readings
 	lingering    []linger
 	served       map[types.UID]*corev1.Service // the versions that the last plan was made from
 	problems     map[types.UID]string
@@ -155,8 +156,8 @@ func (m *Manager) reconcile() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.look(&world, time.Now())
-	m.world = world
-	plan := world.Plan()
+	m.world = world.index()
+	plan := m.world.plan()
 	m.keep(plan)
 	m.serve(plan)
 	m.retireKeepers(plan)
@@ -167,6 +168,7 @@ func (m *Manager) reconcile() {
 func (m *Manager) look(w *World, now time.Time) {
 	w.Now = now
 	w.PodSelectors = m.podSelectors
+	w.Readings = &m.readings
 	w.Lingering = m.linger(*w, now)
 	w.ReadySince = map[types.UID]time.Time{}
 	for _, pod := range w.Pods {

@@ -1,7 +1,6 @@
 package services
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -30,6 +29,8 @@ type World struct {
 	ReadySince map[types.UID]time.Time
 	// Now is compared with the times of Views and ReadySince.
 	Now time.Time
+	// Readings, if set, are what earlier plans have read of Services.
+	Readings *readings
 }
 
 // Plan is what a proxy should do.
@@ -72,16 +73,16 @@ type TargetPlan struct {
 }
 
 // Plan works out what to do. Of two Services that claim one proxy port, the older is served.
-func (w World) Plan() Plan {
+func (w World) Plan() Plan { return w.index().plan() }
+
+func (x *index) plan() Plan {
 	plan := Plan{Services: map[types.UID]ServicePlan{}, Targets: map[contract.Target]TargetPlan{}}
 	taken := map[int32]bool{}
-	managed := w.managed()
-	for _, svc := range managed {
-		sp := w.service(svc, taken)
-		plan.Services[svc.UID] = sp
+	for _, svc := range x.managed {
+		plan.Services[svc.UID] = x.service(svc, taken)
 	}
-	for _, svc := range w.Lingering {
-		old := w.service(svc, taken)
+	for _, svc := range x.Lingering {
+		old := x.service(svc, taken)
 		sp, ok := plan.Services[svc.UID]
 		if !ok {
 			sp = ServicePlan{Name: svc.Name, Affinity: old.Affinity}
@@ -93,7 +94,7 @@ func (w World) Plan() Plan {
 		plan.Services[svc.UID] = sp
 	}
 	users := map[contract.Target][]*corev1.Service{}
-	for _, svc := range managed {
+	for _, svc := range x.managed {
 		if sp := plan.Services[svc.UID]; sp.Phase == contract.Active || sp.Phase == contract.Pending {
 			for _, t := range sp.Settings.Targets {
 				users[t] = append(users[t], svc)
@@ -101,73 +102,39 @@ func (w World) Plan() Plan {
 		}
 	}
 	for t, svcs := range users {
-		ready := w.readyPods(t, svcs)
-		if w.awake(t) {
-			ready = w.reachable(ready, []contract.Target{t})
-		}
-		tp := TargetPlan{Ready: len(ready)}
-		for _, svc := range svcs {
-			sp := plan.Services[svc.UID]
-			tp.Use.IdleTimeout = max(tp.Use.IdleTimeout, sp.Settings.IdleTimeout)
-			tp.Use.WakeReplicas = max(tp.Use.WakeReplicas, sp.Settings.WakeReplicas)
-			tp.Services = append(tp.Services, svc.UID)
-		}
-		tp.Use.Blocked = w.blocked(t, svcs)
-		tp.Awake = tp.Use.Blocked
-		if selector := w.PodSelectors[t]; selector != nil && tp.Awake == "" {
-			tp.Awake = w.Mismatch(t, selector) // whether it sleeps is decided by the selector as it is then, see Manager.allow
-		}
-		plan.Targets[t] = tp
+		plan.Targets[t] = x.target(t, svcs, plan.Services)
 	}
 	return plan
 }
 
-// managed returns the Services with a phase, the oldest first.
-func (w World) managed() []*corev1.Service {
-	var managed []*corev1.Service
-	for _, svc := range w.Services {
-		if svc.Labels[contract.ManagedLabel] == contract.ManagedTrue && svc.Annotations[contract.PhaseKey] != "" {
-			managed = append(managed, svc)
-		}
-	}
-	slices.SortFunc(managed, func(a, b *corev1.Service) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
-	})
-	return managed
-}
-
-func (w World) service(svc *corev1.Service, taken map[int32]bool) ServicePlan {
+func (x *index) service(svc *corev1.Service, taken map[int32]bool) ServicePlan {
+	r := x.read(svc)
 	sp := ServicePlan{
 		Name:     svc.Name,
 		Phase:    contract.Phase(svc.Annotations[contract.PhaseKey]),
 		Affinity: svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP,
 	}
-	slots, err := contract.ParsePorts(svc.Annotations[contract.PortsKey])
-	if err != nil {
-		sp.Problem = err.Error()
+	if r.broken != "" {
+		sp.Problem = r.broken
 		return sp
 	}
-	original, err := contract.ParseOriginal(svc.Annotations[contract.OriginalKey])
-	if err != nil {
-		sp.Problem = err.Error()
-		return sp
-	}
-	if _, ok := svc.Annotations[contract.TargetKey]; ok {
-		if sp.Settings, err = contract.Parse(svc.Annotations, w.Defaults); err != nil {
-			sp.Problem = err.Error()
+	if r.targeted {
+		sp.Settings = r.settings
+		if r.bad != nil {
+			sp.Problem = r.bad.Error()
 		}
 	}
 	if sp.Phase != contract.Restoring {
 		sp.Gate = sp.Settings.Targets
 	}
-	ready := w.reachable(w.ready(labels.SelectorFromSet(original.Selector)), sp.Gate)
+	ready := x.reachable(x.ready(r.selector), sp.Gate)
 	for _, port := range svc.Spec.Ports {
-		slot, ok := slots[port.Port]
+		slot, ok := r.slots[port.Port]
 		if !ok || taken[slot] {
 			continue
 		}
 		taken[slot] = true
-		targetPort, ok := original.TargetPorts[port.Port]
+		targetPort, ok := r.original.TargetPorts[port.Port]
 		if !ok {
 			targetPort = port.TargetPort
 		}
@@ -180,60 +147,73 @@ func (w World) service(svc *corev1.Service, taken map[int32]bool) ServicePlan {
 	return sp
 }
 
+// target plans for a target of some Services.
+func (x *index) target(t contract.Target, users []*corev1.Service, plans map[types.UID]ServicePlan) TargetPlan {
+	pods := x.readyPods(t, users)
+	ready := pods
+	if x.awake(t) {
+		ready = x.reachable(ready, []contract.Target{t})
+	}
+	tp := TargetPlan{Ready: len(ready)}
+	for _, svc := range users {
+		sp := plans[svc.UID]
+		tp.Use.IdleTimeout = max(tp.Use.IdleTimeout, sp.Settings.IdleTimeout)
+		tp.Use.WakeReplicas = max(tp.Use.WakeReplicas, sp.Settings.WakeReplicas)
+		tp.Services = append(tp.Services, svc.UID)
+	}
+	tp.Use.Blocked = x.blocked(users, pods)
+	tp.Awake = tp.Use.Blocked
+	if selector := x.PodSelectors[t]; selector != nil && tp.Awake == "" {
+		tp.Awake = x.mismatch(t, selector) // whether it sleeps is decided by the selector as it is then, see Manager.allow
+	}
+	return tp
+}
+
 // readyPods returns the ready pods of a target: by its own selector, or, until that is known, by its Services'.
-func (w World) readyPods(t contract.Target, users []*corev1.Service) []*corev1.Pod {
-	if selector := w.PodSelectors[t]; selector != nil {
-		return w.ready(selector)
+func (x *index) readyPods(t contract.Target, users []*corev1.Service) []*corev1.Pod {
+	if selector := x.PodSelectors[t]; selector != nil {
+		return x.ready(selector)
 	}
 	var pods []*corev1.Pod
 	for _, svc := range users {
-		if original, err := contract.ParseOriginal(svc.Annotations[contract.OriginalKey]); err == nil {
-			pods = append(pods, w.ready(labels.SelectorFromSet(original.Selector))...)
+		if r := x.read(svc); r.selector != nil {
+			pods = append(pods, x.ready(r.selector)...)
 		}
 	}
 	return pods
 }
 
-// blocked says why a target must not sleep, in words for a person; empty if it may.
-func (w World) blocked(t contract.Target, users []*corev1.Service) string {
+// blocked says why a target with some ready pods must not sleep, in words for a person; empty if it may.
+func (x *index) blocked(users []*corev1.Service, pods []*corev1.Pod) string {
 	for _, svc := range users {
 		if contract.Phase(svc.Annotations[contract.PhaseKey]) == contract.Pending {
 			return fmt.Sprintf("connections through Service %s do not pass the proxy yet", svc.Name)
 		}
 	}
-	pods := w.readyPods(t, users)
-	for _, svc := range w.Services {
-		if len(svc.Spec.Selector) == 0 || svc.Annotations[contract.PhaseKey] != "" || svc.Annotations[contract.BypassKey] == "true" {
-			continue
-		}
-		selector := labels.SelectorFromSet(svc.Spec.Selector)
-		if slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return selector.Matches(labels.Set(p.Labels)) }) {
-			return fmt.Sprintf("Service %s, which is not managed, selects its pods: annotate that with %s too, or with %s=true",
-				svc.Name, contract.TargetKey, contract.BypassKey)
+	var by *corev1.Service
+	for _, pod := range pods {
+		if svc := x.rivals[pod]; svc != nil && (by == nil || svc.Name < by.Name) {
+			by = svc
 		}
 	}
-	return ""
+	if by == nil {
+		return ""
+	}
+	return fmt.Sprintf("Service %s, which is not managed, selects its pods: annotate that with %s too, or with %s=true",
+		by.Name, contract.TargetKey, contract.BypassKey)
 }
 
-// Mismatch says which of a target's Services selects none of the target's pods, given their selector: to sleep would
+// mismatch says which of a target's Services selects none of the target's pods, given their selector: to sleep would
 // then stop something that the Service has nothing to do with. Where there are no pods to tell by, it is one that no pod
 // of the target can match. Empty if all is well.
-func (w World) Mismatch(t contract.Target, podSelector labels.Selector) string {
-	pods := w.present(podSelector)
-	for _, svc := range w.managed() {
-		settings, err := contract.Parse(svc.Annotations, w.Defaults)
-		if err != nil || len(settings.Targets) != 1 || settings.Targets[0] != t {
-			continue
-		}
-		original, err := contract.ParseOriginal(svc.Annotations[contract.OriginalKey])
-		if err != nil {
-			continue
-		}
-		selector := labels.SelectorFromSet(original.Selector)
-		selected := slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return selector.Matches(labels.Set(p.Labels)) })
-		if !selected && (len(pods) > 0 || contradict(podSelector, original.Selector)) {
+func (x *index) mismatch(t contract.Target, podSelector labels.Selector) string {
+	pods := x.present(podSelector)
+	for _, svc := range x.sole[t] {
+		r := x.read(svc)
+		selected := slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return r.selector.Matches(labels.Set(p.Labels)) })
+		if !selected && (len(pods) > 0 || contradict(podSelector, r.original.Selector)) {
 			return fmt.Sprintf("Service %s, which selects %s, selects no pod of %s: correct its selector, or its %s",
-				svc.Name, selector, t, contract.TargetKey)
+				svc.Name, r.selector, t, contract.TargetKey)
 		}
 	}
 	return ""

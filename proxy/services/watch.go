@@ -150,7 +150,7 @@ func (m *Manager) allow(t contract.Target, podSelector string) string {
 		m.podSelectors[t] = selector
 		m.poke()
 	}
-	return m.world.Mismatch(t, selector)
+	return m.world.mismatch(t, selector)
 }
 
 // newProcess returns a name for this process that no other process has.

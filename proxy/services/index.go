@@ -1,0 +1,115 @@
+package services
+
+import (
+	"cmp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+
+	"tpa.dev/tpa/proxy/contract"
+)
+
+// index is a World in which what a plan looks for, again and again, is found without looking at everything: a wake waits
+// for the plan, and a namespace may have a thousand Services. Nothing in it is changed.
+type index struct {
+	World
+	// managed are the Services with a phase, the oldest first.
+	managed []*corev1.Service
+	// sole are those of them that have only the one target.
+	sole map[contract.Target][]*corev1.Service
+	// pods are all pods that have a label.
+	pods map[label][]*corev1.Pod
+	// rivals are, by the pod that they select, the unmanaged Services that keep a target awake; of several the first by name.
+	rivals map[*corev1.Pod]*corev1.Service
+}
+
+type label struct{ key, value string }
+
+func (w World) index() *index {
+	if w.Readings == nil {
+		w.Readings = &readings{}
+	}
+	x := &index{
+		World: w, managed: w.managed(), sole: map[contract.Target][]*corev1.Service{}, pods: map[label][]*corev1.Pod{},
+		rivals: map[*corev1.Pod]*corev1.Service{},
+	}
+	for _, pod := range w.Pods {
+		for key, value := range pod.Labels {
+			l := label{key, value}
+			x.pods[l] = append(x.pods[l], pod)
+		}
+	}
+	w.Readings.renew(w)
+	for _, svc := range x.managed {
+		if r := x.read(svc); r.bad == nil && len(r.settings.Targets) == 1 && r.selector != nil {
+			t := r.settings.Targets[0]
+			x.sole[t] = append(x.sole[t], svc)
+		}
+	}
+	for _, svc := range w.Services {
+		if len(svc.Spec.Selector) == 0 || svc.Annotations[contract.PhaseKey] != "" || svc.Annotations[contract.BypassKey] == "true" {
+			continue
+		}
+		for _, pod := range x.selected(labels.SelectorFromSet(svc.Spec.Selector), isReady) {
+			if other := x.rivals[pod]; other == nil || svc.Name < other.Name {
+				x.rivals[pod] = svc
+			}
+		}
+	}
+	return x
+}
+
+// managed returns the Services with a phase, the oldest first.
+func (w World) managed() []*corev1.Service {
+	var managed []*corev1.Service
+	for _, svc := range w.Services {
+		if svc.Labels[contract.ManagedLabel] == contract.ManagedTrue && svc.Annotations[contract.PhaseKey] != "" {
+			managed = append(managed, svc)
+		}
+	}
+	slices.SortFunc(managed, func(a, b *corev1.Service) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
+	})
+	return managed
+}
+
+func (x *index) read(svc *corev1.Service) *reading { return x.Readings.read(svc) }
+
+// ready returns the pods that a Service with the selector would send connections to.
+func (x *index) ready(selector labels.Selector) []*corev1.Pod { return x.selected(selector, isReady) }
+
+// present returns the pods that the selector matches, ready or not, without those on their way out.
+func (x *index) present(selector labels.Selector) []*corev1.Pod {
+	return x.selected(selector, func(pod *corev1.Pod) bool { return pod.DeletionTimestamp == nil })
+}
+
+// selected returns those of the pods that a selector matches that are wanted.
+func (x *index) selected(selector labels.Selector, wanted func(*corev1.Pod) bool) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for _, pod := range x.candidates(selector) {
+		if wanted(pod) && selector.Matches(labels.Set(pod.Labels)) {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// candidates returns pods among which are all that a selector matches: those with the rarest of the labels that it asks
+// for, or all if it asks for none in particular.
+func (x *index) candidates(selector labels.Selector) []*corev1.Pod {
+	fewest := x.Pods
+	requirements, _ := selector.Requirements()
+	for _, r := range requirements {
+		switch r.Operator() {
+		case selection.Equals, selection.DoubleEquals, selection.In:
+			if values := r.ValuesUnsorted(); len(values) == 1 {
+				if pods := x.pods[label{r.Key(), values[0]}]; len(pods) < len(fewest) {
+					fewest = pods
+				}
+			}
+		}
+	}
+	return fewest
+}
