@@ -50,6 +50,9 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	if err != nil {
 		return fmt.Errorf("kubernetes configuration: %w", err)
 	}
+	if o.services.Descriptors, err = descriptors(); err != nil {
+		return err
+	}
 	loops, err := startLoops()
 	if err != nil {
 		return err

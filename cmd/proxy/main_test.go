@@ -38,6 +38,7 @@ func TestFlagsAreReadAndTheRestIsDefault(t *testing.T) {
 		{[]string{"-drain-timeout", "1h"}, func(o *options) { o.services.DrainTimeout = time.Hour }},
 		{[]string{"--linger=90s"}, func(o *options) { o.services.Linger = 90 * time.Second }},
 		{[]string{"--max-held=1"}, func(o *options) { o.services.MaxHeld = 1 }},
+		{[]string{"--max-connections=7"}, func(o *options) { o.services.MaxConnections = 7 }},
 		{[]string{"--log-level=debug"}, func(o *options) { o.logLevel = zapcore.DebugLevel }},
 	}
 	for _, tt := range tests {
@@ -45,7 +46,7 @@ func TestFlagsAreReadAndTheRestIsDefault(t *testing.T) {
 			want := options{
 				services: services.Options{
 					Namespace: "shop", Pod: "tpa-proxy-x", PodUID: "u1", ShutdownDelay: 15 * time.Second,
-					DrainTimeout: 270 * time.Second, Linger: time.Minute, MaxHeld: 10_000,
+					DrainTimeout: 270 * time.Second, Linger: time.Minute, MaxHeld: 10_000, MaxConnections: 1_000_000,
 				},
 				adminAddress: ":9090", logLevel: zapcore.InfoLevel,
 			}
@@ -65,7 +66,7 @@ func TestBadFlagsAreNamed(t *testing.T) {
 	silence(t)
 	for arg, named := range map[string]string{
 		"--shutdown-delay=-1s": "--shutdown-delay: -1s", "--drain-timeout=-1ns": "--drain-timeout", "--linger=-1m": "--linger",
-		"--max-held=0": "--max-held: 0", "--max-held=-5": "--max-held: -5", "--max-held=many": "max-held",
+		"--max-held=0": "--max-held: 0", "--max-held=-5": "--max-held: -5", "--max-connections=0": "--max-connections: 0", "--max-held=many": "max-held",
 		"--shutdown-delay=15": "shutdown-delay", "--log-level=loud": "log-level", "--nonsense": "nonsense", "serve": `"serve"`,
 	} {
 		if _, err := parse([]string{arg}, pod()); err == nil || !strings.Contains(err.Error(), named) {

@@ -29,6 +29,8 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	flags.DurationVar(&s.DrainTimeout, "drain-timeout", 4*time.Minute+30*time.Second, "how long open connections may take to end after that")
 	flags.DurationVar(&s.Linger, "linger", time.Minute, "how long a port is still served after its Service has lost it")
 	flags.IntVar(&s.MaxHeld, "max-held", 10_000, "connections held at once for all Services of the namespace")
+	flags.IntVar(&s.MaxConnections, "max-connections", 1_000_000,
+		"connections at once for all Services of the namespace, held or relayed; fewer if descriptors (ulimit -n) do not allow as many, at two for each")
 	flags.TextVar(&o.logLevel, "log-level", zapcore.InfoLevel, "debug, info, warn or error")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -41,8 +43,10 @@ func parse(args []string, getenv func(string) string) (options, error) {
 			return o, fmt.Errorf("flag --%s: %s is not accepted: write 0s or more", flag, value)
 		}
 	}
-	if s.MaxHeld < 1 {
-		return o, fmt.Errorf("flag --max-held: %d is not accepted: write 1 or more", s.MaxHeld)
+	for flag, value := range map[string]int{"max-held": s.MaxHeld, "max-connections": s.MaxConnections} {
+		if value < 1 {
+			return o, fmt.Errorf("flag --%s: %d is not accepted: write 1 or more", flag, value)
+		}
 	}
 	s.Namespace, s.Pod, s.PodUID = getenv("POD_NAMESPACE"), getenv("POD_NAME"), types.UID(getenv("POD_UID"))
 	for _, name := range []string{"POD_NAMESPACE", "POD_NAME", "POD_UID"} {

@@ -42,6 +42,9 @@ type Config struct {
 	Loops *tcp.Loops
 	// Budget bounds the connections held by all Services together; nil for no bound.
 	Budget *hold.Budget
+	// Connections bounds the connections of all Services together, held or relayed; nil for no bound. A relayed one takes
+	// two descriptors.
+	Connections *hold.Budget
 	// OnError, if set, is called for each error that no caller gets to see: failed accepts, wakes and dials. It must
 	// not block. A Service under attack calls it often.
 	OnError func(error)

@@ -42,7 +42,8 @@ func (s *Service) accepted(p *port, client *tcp.Conn) {
 	c.place.conn = c
 	s.mu.Lock()
 	closed := s.closed
-	if !closed {
+	full := !closed && !s.config.Connections.AcquireShare(int64(len(s.conns)))
+	if !closed && !full {
 		s.conns[c] = struct{}{}
 	}
 	s.mu.Unlock()
@@ -50,6 +51,9 @@ func (s *Service) accepted(p *port, client *tcp.Conn) {
 	case closed:
 		client.Abort()
 		s.stats.ended[Aborted].Add(1)
+	case full:
+		client.Abort()
+		s.stats.ended[RefusedFull].Add(1)
 	case c.tryAdmit(s.settings.Load()):
 		p.pool.DialOnce(s.ctx, client.Loop(), client.Remote(), c.hello(), c.dialed)
 	default:
@@ -221,6 +225,7 @@ func (c *conn) ended(outcome Outcome) {
 	if c.target != nil {
 		c.target.Release()
 	}
+	c.s.config.Connections.Release()
 	c.s.stats.ended[outcome].Add(1)
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()

@@ -156,6 +156,49 @@ func TestBudgetRefusesTheNextAtOnce(t *testing.T) {
 	}
 }
 
+// TestConnectionsAreBoundedHeldOrRelayed: what is refused is reset at once, and a place is free as soon as a connection has
+// ended.
+func TestConnectionsAreBoundedHeldOrRelayed(t *testing.T) {
+	w := newWorld(t, false, Settings{}, nil)
+	w.connections.SetMax(2)
+	w.echo()
+	first, second := w.dial(), w.dial()
+	w.wantHeld(2)
+	w.wantReset()
+	w.wantEnded(RefusedFull, 1)
+	w.target.wake()
+	wantEcho(t, first)
+	wantEcho(t, second)
+	w.wantReset()
+	w.wantEnded(RefusedFull, 2)
+	_ = first.Close()
+	w.wantEnded(Relayed, 1)
+	wantEcho(t, w.dial())
+	if errs := w.errors(); len(errs) != 0 {
+		t.Errorf("errors %v; refusals are only counted", errs)
+	}
+}
+
+// TestOneServiceLeavesConnectionsForOthers: a flood does not take what all Services share.
+func TestOneServiceLeavesConnectionsForOthers(t *testing.T) {
+	flooded := newWorld(t, true, Settings{}, nil)
+	flooded.connections.SetMax(18)
+	flooded.echo()
+	for range 16 {
+		wantEcho(t, flooded.dial())
+	}
+	flooded.wantReset()
+	flooded.wantEnded(RefusedFull, 1)
+	other := New(Config{Name: "shop/db", Target: newTarget(true), Loops: tcptest.Loops(t, 1), Connections: &flooded.connections})
+	t.Cleanup(other.Close)
+	port := tcptest.FreePort(t)
+	other.SetBackends(port, []netip.AddrPort{flooded.addr})
+	if err := other.SetPorts([]Port{{Listen: port}}); err != nil {
+		t.Fatal(err)
+	}
+	wantEcho(t, tcptest.Dial(t, tcptest.Loopback(port)))
+}
+
 func TestOutcomes(t *testing.T) {
 	short := Settings{WakeTimeout: 30 * time.Millisecond}
 	for name, tc := range map[string]struct {

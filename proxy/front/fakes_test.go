@@ -116,6 +116,7 @@ func (t *fakeTarget) counts() (uses, acquired, waiting int) {
 
 // world is a Service under test with one port and one backend.
 type world struct {
+	connections hold.Budget // bounds nothing unless a test says so
 	*Service
 	tb      testing.TB
 	target  *fakeTarget
@@ -140,7 +141,7 @@ func newWorld(tb testing.TB, awake bool, settings Settings, budget *hold.Budget)
 	tb.Helper()
 	w := &world{tb: tb, target: newTarget(awake), port: tcptest.FreePort(tb), held: make(chan heldFor, 4096)}
 	w.backend, w.addr = tcptest.Listen(tb)
-	w.Service = New(Config{Name: "shop/web", Target: w.target, Loops: tcptest.Loops(tb, 2), Budget: budget, OnError: func(err error) {
+	w.Service = New(Config{Name: "shop/web", Target: w.target, Loops: tcptest.Loops(tb, 2), Budget: budget, Connections: &w.connections, OnError: func(err error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.errs = append(w.errs, err)
@@ -162,7 +163,7 @@ func newWorld(tb testing.TB, awake bool, settings Settings, budget *hold.Budget)
 		if accepted := w.Stats().Accepted(); ended != accepted {
 			tb.Errorf("%d connections accepted, %d ended", accepted, ended)
 		}
-		if w.Stats().Active() != 0 || w.Stats().Held() != 0 || budget.Held() != 0 || w.Service.held.Held() != 0 {
+		if w.Stats().Active() != 0 || w.Stats().Held() != 0 || budget.Held() != 0 || w.Service.held.Held() != 0 || w.connections.Held() != 0 {
 			tb.Errorf("%d active, %d held at the end", w.Stats().Active(), w.Stats().Held())
 		}
 	})

@@ -27,7 +27,7 @@ func (p *place) take() error {
 	if !s.held.Acquire() {
 		return fmt.Errorf("%w for this Service", errBudget)
 	}
-	if !s.config.Budget.Acquire() {
+	if !s.config.Budget.AcquireShare(s.held.Held() - 1) {
 		s.held.Release()
 		return fmt.Errorf("%w by this proxy", errBudget)
 	}

@@ -14,6 +14,7 @@ type Outcome int
 const (
 	Relayed       Outcome = iota // connected to a backend and relayed to the end, a reset by either peer included
 	RefusedBudget                // there was no place left to hold it
+	RefusedFull                  // the proxy has as many connections as it may
 	RefusedAsleep                // it may not wake the target, which was asleep
 	ClientGone                   // the client left while it was held
 	WakeTimeout                  // no backend appeared in time
@@ -24,7 +25,7 @@ const (
 )
 
 var outcomeNames = [outcomes]string{
-	"relayed", "refused_budget", "refused_asleep", "client_gone", "wake_timeout", "wake_error", "dial_error", "aborted",
+	"relayed", "refused_budget", "refused_full", "refused_asleep", "client_gone", "wake_timeout", "wake_error", "dial_error", "aborted",
 }
 
 // String returns the name used for metrics, such as "refused_budget".

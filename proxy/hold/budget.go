@@ -2,7 +2,12 @@ package hold
 
 import "sync/atomic"
 
-// Budget bounds how many connections are held at once. A nil or zero Budget has no bound. Safe for use by many.
+// share is how often what is free goes into what one of several users may have. Alone, one gets 8 of 9 places, and
+// whoever comes next still finds some; n that want all get 8 of 8n+1 places each. The rule is that of memory in shared
+// packet switches: Choudhury and Hahne, "Dynamic queue length thresholds", IEEE/ACM ToN 6 (1998).
+const share = 8
+
+// Budget bounds how many connections there are at once. A nil or zero Budget has no bound. Safe for use by many.
 type Budget struct {
 	max     atomic.Int64
 	held    atomic.Int64
@@ -32,12 +37,32 @@ func (b *Budget) Acquire() bool {
 	return true
 }
 
+// AcquireShare is Acquire for one of several users, who has some places already: it also refuses the one that has more than
+// a fair share, so that no user can take what the others need.
+func (b *Budget) AcquireShare(has int64) bool {
+	if !b.Acquire() {
+		return false
+	}
+	if b == nil {
+		return true
+	}
+	if limit := b.max.Load(); limit > 0 && has >= share*(limit-b.held.Load()+1) {
+		b.held.Add(-1)
+		b.refused.Add(1)
+		return false
+	}
+	return true
+}
+
 // Release gives a place back.
 func (b *Budget) Release() {
 	if b != nil {
 		b.held.Add(-1)
 	}
 }
+
+// Max returns the bound, 0 for none.
+func (b *Budget) Max() int64 { return b.max.Load() }
 
 // Held returns how many places are taken.
 func (b *Budget) Held() int64 {

@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,9 +41,31 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestShares: of several users, those that want all they can get have the same, and leave some for who comes next.
+func TestShares(t *testing.T) {
+	for _, tt := range []struct{ max, users, each int }{
+		{1, 1, 1}, {2, 1, 2}, {9, 1, 9}, {90, 1, 81}, {9000, 1, 8001}, {9000, 2, 4236}, {9000, 10, 889}, {9000, 100, 90},
+	} {
+		b, has := NewBudget(tt.max), make([]int64, tt.users)
+		for range tt.max {
+			for i := range has {
+				if b.AcquireShare(has[i]) {
+					has[i]++
+				}
+			}
+		}
+		if got := slices.Min(has); int(got) < tt.each-1 || slices.Max(has)-got > 1 {
+			t.Errorf("%d users of %d have %d to %d each, want %d", tt.users, tt.max, got, slices.Max(has), tt.each)
+		}
+		if tt.max > tt.each && !b.AcquireShare(0) {
+			t.Errorf("%d users of %d leave nothing", tt.users, tt.max)
+		}
+	}
+}
+
 func TestNilBudgetHasNoBound(t *testing.T) {
 	var b *Budget
-	if !b.Acquire() || b.Held() != 0 || b.Refused() != 0 {
+	if !b.Acquire() || !b.AcquireShare(1) || b.Held() != 0 || b.Refused() != 0 {
 		t.Error("a nil Budget must accept and count nothing")
 	}
 	b.Release()

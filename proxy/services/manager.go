@@ -39,6 +39,10 @@ type Options struct {
 	Linger time.Duration
 	// MaxHeld is how many connections this proxy holds at once for all Services.
 	MaxHeld int
+	// MaxConnections is how many it has at once for all Services, held or relayed; fewer if Descriptors are too few.
+	MaxConnections int
+	// Descriptors is how many this process may have open.
+	Descriptors int
 	// Loops are what connections belong to. They must outlast Run.
 	Loops *tcp.Loops
 }
@@ -53,6 +57,7 @@ type Manager struct {
 	process string
 	reach   *target.Reach
 	budget  hold.Budget
+	conns   hold.Budget
 	metrics *metrics
 	ack     *acknowledger
 	kick    chan struct{}

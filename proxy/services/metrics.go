@@ -15,6 +15,7 @@ var (
 	activeDesc      = desc("connections_active", "Connections being relayed.")
 	heldDesc        = desc("connections_held", "Connections waiting for their target or a backend.")
 	bytesDesc       = desc("relayed_bytes_total", "Bytes relayed, by direction.", "direction")
+	limitDesc       = prometheus.NewDesc("tpa_connections_limit", "Connections that this proxy accepts at once for all Services.", []string{"namespace"}, nil)
 	dialErrorsDesc  = desc("dial_errors_total", "Attempts to connect to a backend that failed.")
 	asleepDesc      = prometheus.NewDesc("tpa_target_asleep", "Whether the target is asleep, 1 or 0.", []string{"namespace", "target"}, nil)
 )
@@ -57,7 +58,7 @@ func (m *metrics) woke(t contract.Target)  { m.wakes.WithLabelValues(m.namespace
 
 // Describe implements prometheus.Collector.
 func (m *Manager) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{connectionsDesc, activeDesc, heldDesc, bytesDesc, dialErrorsDesc, asleepDesc} {
+	for _, d := range []*prometheus.Desc{connectionsDesc, activeDesc, heldDesc, limitDesc, bytesDesc, dialErrorsDesc, asleepDesc} {
 		ch <- d
 	}
 	m.metrics.heldFor.Describe(ch)
@@ -75,6 +76,7 @@ func (m *Manager) Collect(ch chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, value, append([]string{m.options.Namespace}, labels...)...)
 	}
+	send(limitDesc, prometheus.GaugeValue, float64(m.conns.Max()))
 	for uid, f := range m.fronts {
 		name, stats := m.names[uid], f.Stats()
 		for _, outcome := range front.Outcomes() {

@@ -46,6 +46,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 	}
 	m.watched = m.watches(c)
 	m.budget.SetMax(options.MaxHeld)
+	m.conns.SetMax(options.connections(0))
 	m.keeping, m.stopKeeping = context.WithCancel(context.Background())
 	return m, nil
 }

@@ -18,6 +18,7 @@ import (
 func (m *Manager) serve(plan Plan) {
 	listening := contract.Listening{}
 	var missing []error
+	ports := 0
 	for uid, sp := range plan.Services {
 		if m.fronts[uid] == nil {
 			m.fronts[uid], m.names[uid] = m.newFront(sp.Name), sp.Name
@@ -44,6 +45,7 @@ func (m *Manager) serve(plan Plan) {
 			time.AfterFunc(retryAfter, m.poke)
 		}
 		open := f.Listening()
+		ports += len(open)
 		for _, p := range sp.Ports {
 			switch {
 			case !slices.Contains(open, p.Listen):
@@ -54,6 +56,9 @@ func (m *Manager) serve(plan Plan) {
 				listening[uid] = append(listening[uid], int32(p.Listen))
 			}
 		}
+	}
+	if !m.closing {
+		m.conns.SetMax(m.options.connections(ports))
 	}
 	m.retireFronts(plan)
 	m.notReady = errors.Join(missing...)
@@ -86,10 +91,13 @@ func (m *Manager) settings(sp ServicePlan) front.Settings {
 
 func (m *Manager) newFront(name string) *front.Service {
 	return front.New(front.Config{
-		Name:    m.options.Namespace + "/" + name,
-		Target:  front.Open{},
-		Loops:   m.options.Loops,
-		Budget:  &m.budget,
+		Name:   m.options.Namespace + "/" + name,
+		Target: front.Open{},
+		Loops:  m.options.Loops,
+		Budget: &m.budget,
+
+		Connections: &m.conns,
+
 		OnError: func(err error) { m.log.Debug("connection", zap.Error(err)) },
 		OnHeld:  func(waited time.Duration, outcome front.Outcome) { m.metrics.held(name, waited, outcome) },
 	})
