@@ -10,8 +10,13 @@ type Inputs struct {
 	IdleSince time.Time
 	// Waiting says that connections wait for the claim here.
 	Waiting bool
+	// Served says that no counted connection here waits for a backend. While it is so, 0 replicas that are not TPA's stay: who
+	// wrote them knew of the connections that were open.
+	Served bool
 	// Ready is the number of ready backends.
 	Ready int
+	// Starting says that there are pods which may become ready.
+	Starting bool
 	// IdleTimeout is how long the target is unused before it sleeps.
 	IdleTimeout time.Duration
 	// WakeReplicas is the number of replicas to wake to; 0 means what it had.

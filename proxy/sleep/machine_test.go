@@ -47,6 +47,7 @@ func TestNext(t *testing.T) {
 		{"asleep and quiet", State{Phase: Asleep, Since: t0}, Inputs{Now: at(1e6)}, Wait, time.Time{}, ""},
 		{"asleep and somebody comes", State{Phase: Asleep, Since: t0}, Inputs{Now: at(1), Waiting: true}, Swap, time.Time{}, Awake},
 		{"asleep and a backend is ready", State{Phase: Asleep, Since: t0}, Inputs{Now: at(5), Ready: 1}, ReadScale, time.Time{}, ""},
+		{"asleep and pods are starting", State{Phase: Asleep, Since: t0}, Inputs{Now: at(5), Starting: true}, ReadScale, time.Time{}, ""},
 		{"leaving gives the claim up", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(1), IdleSince: t0, Leaving: true}, Swap, time.Time{}, Awake},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -308,5 +309,65 @@ func TestScaleWrittenInAnotherPhase(t *testing.T) {
 	in.Now = at(140)
 	if a := m.Next(in); a.Kind != ReadScale {
 		t.Errorf("%+v, want a look at the scale", a)
+	}
+}
+
+// afterSleepAndWake is a Machine whose target was put to sleep by it, woken by a connection, and seen above 0.
+func afterSleepAndWake(t *testing.T) *Machine {
+	t.Helper()
+	m := machine(State{Phase: Awake, Since: t0, Replicas: 2, Owed: true, Claims: map[string]Claim{"me": {}}})
+	in := Inputs{Now: at(1), Active: 1, IdleTimeout: time.Minute}
+	a := m.Next(in)
+	if a.Kind != ReadScale {
+		t.Fatalf("%+v, want a look at the scale", a)
+	}
+	do(m, a, Result{Scale: Scale{Replicas: 2, ResourceVersion: "7"}}, in.Now)
+	m.Next(in)
+	return m
+}
+
+// A person who scales to 0 knows of the connections that are open, and not of those that will come.
+func TestZeroByHandStaysUnderConnectionsThatHaveABackend(t *testing.T) {
+	m := afterSleepAndWake(t)
+	in := Inputs{Now: at(10), Active: 1, Served: true, IdleTimeout: time.Minute}
+	if a := m.Next(in); a.Kind != Wait || !a.At.Equal(in.Now.Add(Recheck)) {
+		t.Errorf("%+v, want another look in %s", a, Recheck)
+	}
+	for name, somebody := range map[string]func(*Inputs){
+		"waits for a backend": func(in *Inputs) { in.Served = false },
+		"waits at the gate":   func(in *Inputs) { in.Waiting = true },
+	} {
+		in := in
+		somebody(&in)
+		if a := afterSleepAndWake(t).Next(in); a.Kind != ReadScale {
+			t.Errorf("somebody %s: %+v, want a look at the scale", name, a)
+		}
+	}
+}
+
+// Opting out restores what TPA took, and nothing that a person took after TPA had given it back.
+func TestZeroByHandIsNotOwed(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		m    *Machine
+		owed bool
+	}{
+		{"after TPA's own 0 was undone", afterSleepAndWake(t), false},
+		{"before anybody saw it undone", machine(State{Phase: Awake, Since: t0, Replicas: 2, Owed: true}), true},
+	} {
+		in := Inputs{Now: at(10), IdleSince: at(10), IdleTimeout: time.Minute}
+		for {
+			a := tt.m.Next(in)
+			if a.Kind == Swap && a.State.Phase == Asleep {
+				if a.State.Owed != tt.owed {
+					t.Errorf("%s: owed %t, want %t", tt.name, a.State.Owed, tt.owed)
+				}
+				break
+			}
+			if a.Kind == Wait {
+				in.Now = a.At
+			}
+			do(tt.m, a, Result{Scale: Scale{ResourceVersion: "8"}}, in.Now)
+		}
 	}
 }

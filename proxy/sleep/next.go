@@ -91,6 +91,10 @@ func (m *Machine) provide(in Inputs) Action {
 		m.ensure, m.scale = m.ensure && m.state.Owed, nil
 		return Action{Kind: Wait}
 	}
+	if in.Served && !in.Waiting && !m.ensure {
+		m.scale = nil
+		return Action{Kind: Wait, At: in.Now.Add(Recheck)}
+	}
 	if m.scale == nil {
 		if at := m.checked.Add(Recheck); !m.ensure && in.Now.Before(at) {
 			return Action{Kind: Wait, At: at}
@@ -137,7 +141,9 @@ func (m *Machine) considerSleep(in Inputs) Action {
 		return Action{Kind: ReadScale}
 	}
 	if m.scale.Replicas == 0 {
-		return Action{Kind: Swap, State: m.prune(in).with(Asleep, in.Now)}
+		state := m.prune(in).with(Asleep, in.Now)
+		state.Owed = state.Owed && m.ensure // else TPA's own 0 was undone before this one was written
+		return Action{Kind: Swap, State: state}
 	}
 	state := m.prune(in).with(Sleeping, in.Now)
 	state.By, state.Replicas, state.Owed = m.by, m.scale.Replicas, true
@@ -181,10 +187,10 @@ func (m *Machine) asleep(in Inputs) Action {
 	if in.Active > 0 || in.Waiting {
 		return Action{Kind: Swap, State: m.prune(in).claimed(m.me, in.Now)}
 	}
-	if in.Ready == 0 || in.Leaving {
+	if in.Ready == 0 && !in.Starting || in.Leaving {
 		return Action{Kind: Wait}
 	}
-	// A backend is ready: either it is about to go, or somebody else scaled the target up.
+	// There are pods: either they are about to go, or somebody else scaled the target up.
 	if m.scale == nil {
 		if at := m.checked.Add(Recheck); in.Now.Before(at) {
 			return Action{Kind: Wait, At: at}
