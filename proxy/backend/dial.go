@@ -27,10 +27,14 @@ var (
 type Conn struct {
 	*tcp.Conn
 	backend *Backend
+	took    time.Duration
 }
 
 // Backend returns the address that was dialed.
 func (c *Conn) Backend() netip.AddrPort { return c.backend.addr }
+
+// Took returns how long the attempt took that Dial succeeded with; 0 after DialOnce.
+func (c *Conn) Took() time.Duration { return c.took }
 
 // Release stops counting the connection. It is called once, when the connection has ended.
 func (c *Conn) Release() { c.backend.inFlight.Add(-1) }
@@ -91,9 +95,11 @@ func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort, hel
 			b.inFlight.Add(-1)
 			return nil, r.gaveUp(ctx)
 		}
+		began := time.Now()
 		conn, err := tcp.Dial(ctx, l, b.addr, connectTimeout)
 		c, err := p.connected(ctx, b, conn, hello, err)
 		if err == nil {
+			c.took = time.Since(began)
 			return c, nil
 		}
 		interrupted := ctx.Err() != nil

@@ -48,9 +48,20 @@ type Config struct {
 	// OnError, if set, is called for each error that no caller gets to see: failed accepts, wakes and dials. It must
 	// not block. A Service under attack calls it often.
 	OnError func(error)
-	// OnHeld, if set, is called when a connection stops being held, with how long it was and why; Relayed means that
-	// it is about to be relayed. It must not block.
-	OnHeld func(waited time.Duration, outcome Outcome)
+	// OnHeld, if set, is called when a connection stops being held. It must not block.
+	OnHeld func(Held)
+}
+
+// Held is how a connection was held.
+type Held struct {
+	// Waited is for how long.
+	Waited time.Duration
+	// Outcome is why it is held no more; Relayed means that it is about to be relayed.
+	Outcome Outcome
+	// Target counts it as use; nil if none does.
+	Target Target
+	// Connect is how long the attempt took that connected it to its backend; 0 if it is not Relayed.
+	Connect time.Duration
 }
 
 // Settings of a Service. The zero value is the defaults.

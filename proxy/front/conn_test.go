@@ -71,15 +71,16 @@ func TestOnHeld(t *testing.T) {
 	c := w.dial()
 	w.wantHeld(1)
 	tcptest.Reset(c)
-	if h := <-w.held; h.outcome != ClientGone {
-		t.Errorf("outcome %v", h.outcome)
+	if h := <-w.held; h.Outcome != ClientGone || h.Target != nil || h.Connect != 0 {
+		t.Errorf("%+v, want a client that has gone and no more", h)
 	}
 	c = w.dial()
 	w.wantHeld(1)
 	w.target.wake()
 	wantEcho(t, c)
-	if h := <-w.held; h.outcome != Relayed || h.waited <= 0 || h.waited > tcptest.Patience {
-		t.Errorf("outcome %v after %v", h.outcome, h.waited)
+	h := <-w.held
+	if h.Outcome != Relayed || h.Target != w.target || h.Connect <= 0 || h.Connect > h.Waited || h.Waited > tcptest.Patience {
+		t.Errorf("%+v, want it relayed, counted by the target, and connected within the wait", h)
 	}
 	wantEcho(t, w.dial())
 	if len(w.held) != 0 {

@@ -126,26 +126,20 @@ type world struct {
 
 	mu   sync.Mutex
 	errs []error
-	held chan heldFor
-}
-
-// heldFor is one call of OnHeld.
-type heldFor struct {
-	waited  time.Duration
-	outcome Outcome
+	held chan Held
 }
 
 // newWorld starts a Service. At the end of the test every use must have been released, and every connection have one
 // outcome.
 func newWorld(tb testing.TB, awake bool, settings Settings, budget *hold.Budget) *world {
 	tb.Helper()
-	w := &world{tb: tb, target: newTarget(awake), port: tcptest.FreePort(tb), held: make(chan heldFor, 4096)}
+	w := &world{tb: tb, target: newTarget(awake), port: tcptest.FreePort(tb), held: make(chan Held, 4096)}
 	w.backend, w.addr = tcptest.Listen(tb)
 	w.Service = New(Config{Name: "shop/web", Target: w.target, Loops: tcptest.Loops(tb, 2), Budget: budget, Connections: &w.connections, OnError: func(err error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.errs = append(w.errs, err)
-	}, OnHeld: func(d time.Duration, o Outcome) { w.held <- heldFor{d, o} }})
+	}, OnHeld: func(h Held) { w.held <- h }})
 	w.SetSettings(settings)
 	w.SetBackends(w.port, []netip.AddrPort{w.addr})
 	if err := w.SetPorts([]Port{{Listen: w.port}}); err != nil {

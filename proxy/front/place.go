@@ -74,7 +74,11 @@ func (p *place) leave(outcome Outcome) {
 	s.held.Release()
 	s.config.Budget.Release()
 	if s.config.OnHeld != nil {
-		s.config.OnHeld(time.Since(p.since), outcome)
+		held := Held{Waited: time.Since(p.since), Outcome: outcome, Target: p.conn.target}
+		if p.conn.backend != nil {
+			held.Connect = p.conn.backend.Took()
+		}
+		s.config.OnHeld(held)
 	}
 	*p = place{conn: p.conn}
 }

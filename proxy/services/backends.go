@@ -3,6 +3,7 @@ package services
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -32,6 +33,17 @@ func (w World) reachable(ready []*corev1.Pod, gate []contract.Target) []*corev1.
 		ready = slices.DeleteFunc(slices.Clone(ready), func(p *corev1.Pod) bool { return !w.ReadySince[p.UID].After(woke) })
 	}
 	return ready
+}
+
+// firstReady returns when the first of some ready pods was seen ready; the zero time if there are none.
+func (w World) firstReady(ready []*corev1.Pod) time.Time {
+	var first time.Time
+	for _, pod := range ready {
+		if since := w.ReadySince[pod.UID]; first.IsZero() || since.Before(first) {
+			first = since
+		}
+	}
+	return first
 }
 
 func isReady(pod *corev1.Pod) bool {

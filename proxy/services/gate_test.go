@@ -31,7 +31,7 @@ func keepers(t *testing.T, c client.Client, closed string) (both []*target.Keepe
 			Gone: func([]string) []string { return nil },
 		})
 		k.SetUse(target.Use{IdleTimeout: time.Hour, Blocked: "there is no scale here"})
-		k.SetReady(1)
+		k.SetReady(1, time.Now())
 		both = append(both, k)
 		if of.Name == closed {
 			continue

@@ -76,6 +76,7 @@ type Manager struct {
 	targets      map[contract.Target]*target.Keeper
 	podSelectors map[contract.Target]labels.Selector
 	readySince   map[types.UID]time.Time
+	heard        sync.Map // when a pod was heard to be ready, by UID, until look takes it over
 	world        *index
 	readings     readings
 	lingering    []linger
@@ -179,7 +180,11 @@ func (m *Manager) look(w *World, now time.Time) {
 	for _, pod := range w.Pods {
 		if isReady(pod) {
 			since, ok := m.readySince[pod.UID]
-			if !ok {
+			heard, told := m.heard.LoadAndDelete(pod.UID)
+			switch {
+			case !ok && told:
+				since = heard.(time.Time)
+			case !ok:
 				since = now
 			}
 			w.ReadySince[pod.UID] = since

@@ -8,6 +8,7 @@ import (
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
 	"tpa.dev/tpa/proxy/sleep"
+	"tpa.dev/tpa/proxy/target"
 )
 
 var (
@@ -30,6 +31,7 @@ type metrics struct {
 	heldFor   *prometheus.HistogramVec
 	sleeps    *prometheus.CounterVec
 	wakes     *prometheus.CounterVec
+	stages    *prometheus.HistogramVec
 }
 
 func newMetrics(namespace string) *metrics {
@@ -46,6 +48,12 @@ func newMetrics(namespace string) *metrics {
 		wakes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tpa_wakes_total", Help: "How often this proxy has scaled the target up.",
 		}, labels),
+		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tpa_wake_stage_seconds",
+			Help: "How long the stages of wakes took for which connections were held, one after the other: " +
+				"decide, scale, ready, notice, dial.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300},
+		}, append(labels, "stage")),
 	}
 }
 
@@ -56,6 +64,15 @@ func (m *metrics) held(service string, waited time.Duration, outcome front.Outco
 func (m *metrics) slept(t contract.Target) { m.sleeps.WithLabelValues(m.namespace, t.String()).Inc() }
 func (m *metrics) woke(t contract.Target)  { m.wakes.WithLabelValues(m.namespace, t.String()).Inc() }
 
+func (m *metrics) stage(t contract.Target, s target.Stage, took time.Duration) {
+	m.stages.WithLabelValues(m.namespace, t.String(), s.String()).Observe(took.Seconds())
+}
+
+// forget drops the stages of a target that is kept no more: of all metrics they are the most.
+func (m *metrics) forget(t contract.Target) {
+	m.stages.DeletePartialMatch(prometheus.Labels{"target": t.String()})
+}
+
 // Describe implements prometheus.Collector.
 func (m *Manager) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{connectionsDesc, activeDesc, heldDesc, limitDesc, bytesDesc, dialErrorsDesc, asleepDesc} {
@@ -64,6 +81,7 @@ func (m *Manager) Describe(ch chan<- *prometheus.Desc) {
 	m.metrics.heldFor.Describe(ch)
 	m.metrics.sleeps.Describe(ch)
 	m.metrics.wakes.Describe(ch)
+	m.metrics.stages.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -71,6 +89,7 @@ func (m *Manager) Collect(ch chan<- prometheus.Metric) {
 	m.metrics.heldFor.Collect(ch)
 	m.metrics.sleeps.Collect(ch)
 	m.metrics.wakes.Collect(ch)
+	m.metrics.stages.Collect(ch)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {

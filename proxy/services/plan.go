@@ -66,6 +66,8 @@ type PortPlan struct {
 type TargetPlan struct {
 	Use   target.Use
 	Ready int
+	// ReadySince is when the first of those was seen ready; the zero time if none is.
+	ReadySince time.Time
 	// Services are those that the target sleeps and wakes for, the oldest first.
 	Services []types.UID
 	// Awake says to a person why the target does not sleep however idle it is; empty if it does.
@@ -154,7 +156,7 @@ func (x *index) target(t contract.Target, users []*corev1.Service, plans map[typ
 	if x.awake(t) {
 		ready = x.reachable(ready, []contract.Target{t})
 	}
-	tp := TargetPlan{Ready: len(ready)}
+	tp := TargetPlan{Ready: len(ready), ReadySince: x.firstReady(ready)}
 	for _, svc := range users {
 		sp := plans[svc.UID]
 		tp.Use.IdleTimeout = max(tp.Use.IdleTimeout, sp.Settings.IdleTimeout)

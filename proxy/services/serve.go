@@ -99,8 +99,24 @@ func (m *Manager) newFront(name string) *front.Service {
 		Connections: &m.conns,
 
 		OnError: func(err error) { m.log.Debug("connection", zap.Error(err)) },
-		OnHeld:  func(waited time.Duration, outcome front.Outcome) { m.metrics.held(name, waited, outcome) },
+		OnHeld:  func(h front.Held) { m.held(name, h) },
 	})
+}
+
+// held takes note of a connection that is held no more.
+func (m *Manager) held(service string, h front.Held) {
+	m.metrics.held(service, h.Waited, h.Outcome)
+	if h.Outcome != front.Relayed {
+		return
+	}
+	switch t := h.Target.(type) {
+	case *target.Keeper:
+		t.Dialed(h.Connect)
+	case all:
+		for _, k := range t {
+			k.Dialed(h.Connect)
+		}
+	}
 }
 
 // retireFronts drains the fronts of Services that are served no more; mu is held.
@@ -134,7 +150,7 @@ func (m *Manager) keep(plan Plan) {
 		if k == nil || !k.SetUse(tp.Use) {
 			k = m.startKeeper(t, tp.Use)
 		}
-		k.SetReady(tp.Ready)
+		k.SetReady(tp.Ready, tp.ReadySince)
 		if tp.Awake == "" {
 			continue
 		}
@@ -169,6 +185,7 @@ func (m *Manager) startKeeper(t contract.Target, use target.Use) *target.Keeper 
 		if m.targets[t] == k {
 			delete(m.targets, t)
 			delete(m.podSelectors, t)
+			m.metrics.forget(t)
 		}
 	})
 	return k

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
@@ -114,6 +115,8 @@ func TestMetricsAreWellFormedAndNameTheService(t *testing.T) {
 	m.metrics.slept(web)
 	m.metrics.woke(web)
 	m.metrics.held("web", 0, front.Relayed)
+	m.metrics.stage(web, target.Decide, time.Second)
+	m.metrics.stage(web, target.Dial, time.Second)
 	problems, err := testutil.CollectAndLint(m)
 	if err != nil {
 		t.Fatal(err)
@@ -126,5 +129,12 @@ func TestMetricsAreWellFormedAndNameTheService(t *testing.T) {
 	}
 	if got := testutil.CollectAndCount(m, "tpa_sleeps_total", "tpa_wakes_total", "tpa_connections_active"); got != 3 {
 		t.Errorf("%d series, want 3", got)
+	}
+	if got := testutil.CollectAndCount(m, "tpa_wake_stage_seconds"); got != 2 {
+		t.Errorf("%d series of tpa_wake_stage_seconds, want one for each stage", got)
+	}
+	m.metrics.forget(web)
+	if got := testutil.CollectAndCount(m, "tpa_wake_stage_seconds"); got != 0 {
+		t.Errorf("%d series of tpa_wake_stage_seconds of a target that is kept no more", got)
 	}
 }

@@ -29,8 +29,8 @@ type watches struct {
 func (m *Manager) watches(c *kube.Client) watches {
 	in := m.options.Namespace
 	handler := toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    m.changed,
-		UpdateFunc: func(_, o any) { m.changed(o) },
+		AddFunc:    func(o any) { m.hear(nil, o); m.changed(o) },
+		UpdateFunc: func(was, o any) { m.hear(was, o); m.changed(o) },
 		DeleteFunc: m.gone,
 	}
 	leases := fmt.Sprintf("%s in (%s,%s)", contract.LeaseLabel, contract.LeaseTarget, contract.LeaseDefaults)
@@ -65,6 +65,15 @@ func (w watches) world(namespace string) World {
 	return world
 }
 
+// hear notes when a pod is first heard to be ready: the plan that takes note of it may have to wait for another one.
+func (m *Manager) hear(was, is any) {
+	pod, ok := is.(*corev1.Pod)
+	before, _ := was.(*corev1.Pod)
+	if ok && isReady(pod) && (before == nil || !isReady(before)) {
+		m.heard.Store(pod.UID, time.Now())
+	}
+}
+
 func (m *Manager) changed(o any) {
 	if lease, ok := o.(*coordinationv1.Lease); ok && lease.Labels[contract.LeaseLabel] == contract.LeaseTarget {
 		m.observe(lease.Name, lease)
@@ -80,6 +89,9 @@ func (m *Manager) gone(o any) {
 	if lease, ok := o.(*coordinationv1.Lease); ok && lease.Labels[contract.LeaseLabel] == contract.LeaseTarget {
 		m.observe(lease.Name, nil)
 		return
+	}
+	if pod, ok := o.(*corev1.Pod); ok {
+		m.heard.Delete(pod.UID)
 	}
 	m.poke()
 }
@@ -110,6 +122,7 @@ func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 		OnPhase: m.poke,
 		OnSleep: func() { m.metrics.slept(t) },
 		OnWake:  func() { m.metrics.woke(t) },
+		OnStage: func(s target.Stage, took time.Duration) { m.metrics.stage(t, s, took) },
 	})
 	lease, _ := m.watched.leases.Get(m.options.Namespace, t.Lease())
 	k.Observe(lease) // nil: there is none

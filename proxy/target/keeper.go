@@ -54,6 +54,8 @@ type Config struct {
 	OnPhase func()
 	// OnSleep and OnWake, if set, are called when this process has scaled the target to 0 and back up.
 	OnSleep, OnWake func()
+	// OnStage, if set, is called with each stage of a wake that connections waited for here, once it has ended.
+	OnStage func(s Stage, took time.Duration)
 }
 
 // Keeper is one proxy's part in keeping one target. It implements front.Target.
@@ -75,6 +77,8 @@ type Keeper struct {
 	retired  bool
 	lastErr  error
 	view     View
+	waking   *waking   // nil while nobody waits for the target to wake
+	woken    []*waking // not reported yet
 }
 
 // View is what the data path must know of the phase.
@@ -90,7 +94,7 @@ type View struct {
 // New returns a Keeper; nothing happens before Run.
 func New(config Config) *Keeper {
 	k := &Keeper{config: config, kick: make(chan struct{}, 1), machine: sleep.New(config.Pod, config.Process)}
-	k.gate.changed = k.poke
+	k.gate.changed = k.changed
 	k.gate.idleSince = time.Now()
 	return k
 }
@@ -154,6 +158,9 @@ func (k *Keeper) observe(r record) {
 	if knew && awake && !after.Since.Equal(before.Since) {
 		k.view.WokeAt = time.Now()
 	}
+	if knew && awake && before.Phase != sleep.Awake && k.gate.waiting > 0 {
+		k.waking = &waking{held: k.gate.waitingSince, client: k.gate.source}
+	}
 	if (awake != k.view.Awake || !after.Since.Equal(before.Since)) && k.config.OnPhase != nil {
 		k.config.OnPhase()
 	}
@@ -179,12 +186,18 @@ func (k *Keeper) SetUse(use Use) bool {
 	return !k.gate.ended
 }
 
-// SetReady tells how many backends are ready. It is to be called after each change of the pods, those of proxies
-// included: the Keeper then looks whether a claim's holder has gone.
-func (k *Keeper) SetReady(n int) {
+// SetReady tells how many backends are ready, and when the first of them was heard of. It is to be called after each
+// change of the pods, those of proxies included: the Keeper then looks whether a claim's holder has gone.
+func (k *Keeper) SetReady(n int, since time.Time) {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
 	k.ready = n
+	switch {
+	case n > 0:
+		k.waking.end(Ready, since)
+	case k.waking != nil: // those before were of the time before the sleep
+		k.waking.ends[Ready] = time.Time{}
+	}
 	k.poke()
 }
 
@@ -200,6 +213,9 @@ func (k *Keeper) Retire() {
 // swing opens or closes the gate as the claim says; gate.mu is held.
 func (k *Keeper) swing() {
 	k.gate.set((k.machine.Held() || k.unclaimed()) && !k.givingUp)
+	if k.gate.open {
+		k.waking.end(Decide, time.Now())
+	}
 }
 
 // unclaimed reports whether connections are dialed without a claim; gate.mu is held.

@@ -43,7 +43,7 @@ func (c *cluster) keeper(pod string, changes ...func(*Config)) *Keeper {
 	}
 	k := New(config)
 	k.SetUse(use)
-	k.SetReady(3)
+	k.SetReady(3, time.Now())
 	c.mu.Lock()
 	c.watchers[k] = true
 	c.mu.Unlock()
@@ -139,7 +139,7 @@ func TestTargetSleepsWhenIdleAndWakesToWhatItHad(t *testing.T) {
 		if got := c.state(); got.Phase != sleep.Asleep || got.Replicas != 3 || !got.Owed {
 			t.Errorf("state %+v, want asleep with 3 replicas owed", got)
 		}
-		p.SetReady(0)
+		p.SetReady(0, time.Now())
 		if p.Awake() || p.open() {
 			t.Error("awake or open while asleep")
 		}
@@ -149,7 +149,7 @@ func TestTargetSleepsWhenIdleAndWakesToWhatItHad(t *testing.T) {
 		p.mustAcquire()
 		wantReplicas(t, c, 3, 0, 3)
 		wantPhase(t, c, sleep.Awake)
-		p.SetReady(3)
+		p.SetReady(3, time.Now())
 		p.Release()
 		if sleeps != 1 || wakes != 1 {
 			t.Errorf("%d sleeps and %d wakes were reported, want one each", sleeps, wakes)
@@ -175,7 +175,7 @@ func TestWakeReplicasAreAsConfigured(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
 		p := c.proxy("a")
 		after(idle + time.Second)
-		p.SetReady(0)
+		p.SetReady(0, time.Now())
 		p.SetUse(Use{IdleTimeout: idle, WakeReplicas: 5})
 		p.mustAcquire()
 		wantReplicas(t, c, 5, 0, 5)
@@ -187,11 +187,11 @@ func TestTargetScaledUpByHandIsAwakeAndIdleFromNow(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, c *cluster) {
 		p := c.proxy("a")
 		after(idle + time.Second)
-		p.SetReady(0)
+		p.SetReady(0, time.Now())
 		wantPhase(t, c, sleep.Asleep)
 		after(time.Hour)
 		c.scaleTo(2)
-		p.SetReady(2)
+		p.SetReady(2, time.Now())
 		after(sleep.Recheck)
 		wantPhase(t, c, sleep.Awake)
 		after(idle - sleep.Recheck - time.Second)
@@ -252,8 +252,8 @@ func TestTwoKeepersSleepOnlyWhenBothAreIdle(t *testing.T) {
 		wantReplicas(t, c, 3)
 		after(5 * time.Second)
 		wantReplicas(t, c, 0, 0)
-		a.SetReady(0)
-		b.SetReady(0)
+		a.SetReady(0, time.Now())
+		b.SetReady(0, time.Now())
 		if a.open() || b.open() || a.Awake() || b.Awake() {
 			t.Error("a proxy dials a target that is asleep")
 		}
@@ -288,7 +288,7 @@ func TestConnectionThatComesDuringTheSleepWaitsAndWakesTheTarget(t *testing.T) {
 		if !b.open() {
 			t.Fatal("b does not hold the claim")
 		}
-		b.SetReady(0)
+		b.SetReady(0, time.Now())
 		after(sleep.Recheck)
 		wantReplicas(t, c, 3, 0, 3)
 		b.Release()

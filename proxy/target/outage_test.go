@@ -87,7 +87,7 @@ func TestNothingIsDialedUnclaimedInDoubt(t *testing.T) {
 		}, hangs},
 		{"no backend is ready", func(c *cluster) *proxy {
 			p := c.quiet()
-			p.SetReady(0)
+			p.SetReady(0, time.Now())
 			return p
 		}, refused},
 		{"the server answers, with an error", (*cluster).quiet, internal},
@@ -193,7 +193,7 @@ func TestWriteWhoseAnswerIsLostIsFoundOut(t *testing.T) {
 		})
 		after(idle + 30*time.Second)
 		wantPhase(t, c, sleep.Asleep)
-		p.SetReady(0)
+		p.SetReady(0, time.Now())
 		p.mustAcquire()
 		wantReplicas(t, c, 3, 3)
 		p.Release()

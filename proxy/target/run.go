@@ -15,7 +15,9 @@ import (
 func (k *Keeper) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	defer k.report()
 	for {
+		k.report()
 		action, was := k.next(false)
 		if action.Kind == sleep.Wait {
 			if k.end() {
@@ -189,14 +191,24 @@ func (k *Keeper) scaled(a sleep.Action, err error) {
 	hook := k.config.OnSleep
 	if a.Replicas > 0 {
 		hook = k.config.OnWake
-		k.gate.mu.Lock()
-		source := k.gate.source
-		k.gate.mu.Unlock()
-		k.config.Log.Info("target: scaled up", zap.Int32("replicas", a.Replicas), zap.Stringer("for", source.Addr()))
+		k.scaledUp(a.Replicas)
 	}
 	if hook != nil {
 		hook()
 	}
+}
+
+// scaledUp notes it for the report of the wake, or reports it if there will be none: the target was awake, without
+// replicas.
+func (k *Keeper) scaledUp(replicas int32) {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	if k.waking == nil {
+		k.config.Log.Info("target: scaled up", zap.Int32("replicas", replicas))
+		return
+	}
+	k.waking.replicas = replicas
+	k.waking.end(Scale, time.Now())
 }
 
 // believe keeps holders that the API server knows from being asked for again at once: the watch is behind.

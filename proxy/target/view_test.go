@@ -31,7 +31,7 @@ func TestDozeIsToldWhileTheGateIsClosed(t *testing.T) {
 			t.Errorf("view %+v after %d calls, want asleep after one", got, dozes)
 		}
 		before := phases
-		p.SetReady(0)
+		p.SetReady(0, time.Now())
 		p.mustAcquire()
 		if got := p.View(); !got.Awake || !got.WokeAt.Equal(time.Now()) || got.Dozes != 1 || phases != before+1 {
 			t.Errorf("view %+v after %d changes of phase, want just woken", got, phases-before)
