@@ -18,6 +18,8 @@ type Reply struct {
 	Request int64  `json:"request"` // 1 for that pod's first
 	Client  string `json:"client"`  // the peer's address and port, as the app sees it
 	Server  string `json:"server"`  // the address and port that answered
+	// Began is when the connection's first byte was read, by the clock of all on this machine.
+	Began time.Time `json:"began"`
 }
 
 // Peer is the address that the app was called from: the proxy's, if there is one in between.
@@ -44,8 +46,11 @@ func (n Node) Open(ctx context.Context, address string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{conn, bufio.NewReader(conn)}, nil
+	return NewConn(conn), nil
 }
+
+// NewConn is an open connection, however it was made.
+func NewConn(conn net.Conn) *Conn { return &Conn{conn, bufio.NewReader(conn)} }
 
 // Ask asks who answers.
 func (c *Conn) Ask(within time.Duration) (Reply, error) {
@@ -55,7 +60,7 @@ func (c *Conn) Ask(within time.Duration) (Reply, error) {
 	}
 	var reply Reply
 	if err := json.Unmarshal([]byte(body), &reply); err != nil {
-		return Reply{}, &wrongError{fmt.Sprintf("answer %q is not the app's", body)}
+		return Reply{}, Wrongf("answer %q is not the app's", body)
 	}
 	return reply, nil
 }
@@ -64,7 +69,7 @@ func (c *Conn) Ask(within time.Duration) (Reply, error) {
 func (c *Conn) Echo(within time.Duration, text string) error {
 	body, err := c.do(within, http.MethodPost, "/echo", text)
 	if err == nil && body != text {
-		err = &wrongError{fmt.Sprintf("sent %q, got %q back", text, body)}
+		err = Wrongf("sent %q, got %q back", text, body)
 	}
 	return err
 }
@@ -87,12 +92,14 @@ func (c *Conn) do(within time.Duration, method, path, body string) (string, erro
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = &wrongError{fmt.Sprintf("%s %s: %s: %s", method, path, response.Status, answer)}
+		err = Wrongf("%s %s: %s: %s", method, path, response.Status, answer)
 	}
 	return string(answer), err
 }
 
-// wrongError is an answer that came whole and is not the right one.
+// Wrongf is the error of an answer that came whole and is not the right one.
+func Wrongf(format string, args ...any) error { return &wrongError{fmt.Sprintf(format, args...)} }
+
 type wrongError struct{ what string }
 
 func (e *wrongError) Error() string { return e.what }

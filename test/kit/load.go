@@ -140,7 +140,7 @@ func (r *Running) request(conn *Conn) (Reply, *Conn, error) {
 	}
 	reply, err := conn.Ask(time.Until(deadline))
 	if err == nil && !strings.HasPrefix(reply.Pod, r.load.App) {
-		err = &wrongError{fmt.Sprintf("pod %s answered for %s", reply.Pod, r.load.App)}
+		err = Wrongf("pod %s answered for %s", reply.Pod, r.load.App)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", conn.LocalAddr(), err)

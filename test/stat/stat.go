@@ -3,6 +3,7 @@ package stat
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -23,6 +24,12 @@ func (s Spread) String() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Med
 func Median[N Number](values []N) N {
 	sorted := slices.Sorted(slices.Values(values))
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// Quantile is the smallest of the values that so large a part of them, 0 to 1, does not exceed. There has to be one.
+func Quantile[N Number](values []N, part float64) N {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[max(0, int(math.Ceil(part*float64(len(sorted))))-1)]
 }
 
 // SpreadOf is the spread of the values. There has to be one.

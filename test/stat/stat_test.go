@@ -30,3 +30,20 @@ func TestMedianLeavesTheOrderOfItsInput(t *testing.T) {
 		t.Errorf("values are now %v", values)
 	}
 }
+
+func TestQuantile(t *testing.T) {
+	hundred := make([]float64, 100)
+	for i := range hundred {
+		hundred[i] = float64(100 - i)
+	}
+	for _, c := range []struct {
+		values     []float64
+		part, want float64
+	}{
+		{hundred, 0, 1}, {hundred, 0.5, 50}, {hundred, 0.99, 99}, {hundred, 1, 100}, {hundred[:40], 0.99, 100}, {[]float64{7}, 0.5, 7},
+	} {
+		if got := Quantile(c.values, c.part); got != c.want {
+			t.Errorf("Quantile %v of %d values = %v, want %v", c.part, len(c.values), got, c.want)
+		}
+	}
+}

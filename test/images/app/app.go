@@ -23,6 +23,8 @@ type reply struct {
 	Request int64  `json:"request"` // 1 for the pod's first
 	Client  string `json:"client"`  // address and port of the peer
 	Server  string `json:"server"`  // address and port that answered
+	// Began is when the first byte of the connection's first request was read, by this machine's clock.
+	Began time.Time `json:"began"`
 }
 
 func (a *app) handler() http.Handler {
@@ -36,10 +38,11 @@ func (a *app) handler() http.Handler {
 
 func (a *app) answer(w http.ResponseWriter, r *http.Request) {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	conn, _ := r.Context().Value(connKey{}).(*stampedConn)
 	w.Header().Set("Content-Type", "application/json")
 	// A client that has gone is none of ours to report.
 	_ = json.NewEncoder(w).Encode(reply{
-		Pod: a.pod, Request: a.requests.Add(1), Client: r.RemoteAddr, Server: fmt.Sprint(local),
+		Pod: a.pod, Request: a.requests.Add(1), Client: r.RemoteAddr, Server: fmt.Sprint(local), Began: conn.began(),
 	})
 }
 

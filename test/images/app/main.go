@@ -5,7 +5,7 @@
 //
 // Every answer of an HTTP port is a line of JSON (see reply):
 //
-//	/            who answers, the how-manieth request this is for the pod, and who asks
+//	/            who answers, the how-manieth request this is for the pod, who asks, and when the connection's first byte came
 //	/slow?d=3s   the same after a while; a client that goes away ends it
 //	/echo        the request's body, while it still comes in
 //	/ready       200, and 503 after SIGTERM; counts as no request
@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	app := &app{pod: pod}
-	server := &http.Server{Handler: app.handler(), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: app.handler(), ReadHeaderTimeout: 10 * time.Second, ConnContext: withConn}
 	failed := make(chan error, 1)
 	serve := func(addrs string, serve func(net.Listener) error) error {
 		for _, addr := range strings.FieldsFunc(addrs, func(r rune) bool { return r == ',' }) {
@@ -80,7 +80,8 @@ func run(ctx context.Context, args []string) error {
 		}
 		return nil
 	}
-	if err := serve(*addrs, server.Serve); err != nil {
+	serveHTTP := func(l net.Listener) error { return server.Serve(stampedListener{l}) }
+	if err := serve(*addrs, serveHTTP); err != nil {
 		return err
 	}
 	if err := serve(*greeting, app.serveGreeting); err != nil {
