@@ -157,6 +157,13 @@ bench-size: bin/cluster bin/webhook bin/yes ## what 5,000 Services in 500 namesp
 	@export KUBEBUILDER_ASSETS="$$(bin/cluster programs)"
 	go run ./test/size $(ARGS)
 
+bin/wake: FORCE
+	@CGO_ENABLED=0 go build -trimpath -o $@ ./test/wake
+
+.PHONY: bench-wake
+bench-wake: bin/wake bin/cluster $(IMAGES) $(TEST_IMAGES) ## a wake through TPA beside one by hand (KEEP=1: leave the cluster; ARGS='--rounds=5 --many-rounds=0')
+	@KEEP='$(KEEP)' test/wake/wake.sh $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME=20s
 	@go test -list '^Fuzz' ./... | awk '/^Fuzz/{names[++n] = $$1} /^ok/{for (; n > 0; n--) print $$2, names[n]}' |

@@ -11,13 +11,6 @@ go test -c -tags e2e -o bin/e2e.test ./test/e2e
 if ! bin/cluster kubectl get nodes >/dev/null 2>&1 && [[ -z ${KEEP:-} ]]; then
   trap 'bin/cluster down' EXIT
 fi
-bin/cluster up --nodes 2
-again=$(bin/cluster kubectl -n tpa-system get deployment tpa-webhook --ignore-not-found -o name)
-bin/cluster load bin/images/*.tar
-make deploy KUBECTL="bin/cluster kubectl" OVERLAY=manifests/overlays/local
-if [[ -n $again ]]; then # its pods still run the images of last time
-  bin/cluster kubectl -n tpa-system rollout restart deployment/tpa-webhook
-  bin/cluster kubectl -n tpa-system rollout status deployment/tpa-webhook --timeout=3m
-fi
+test/images/deploy.sh
 # A test expects to be in its folder; a subshell, because the trap is in this one.
 (cd test/e2e && ../../bin/cluster exec node1 -- ../../bin/e2e.test -test.timeout 45m -test.v -test.run "${RUN:-.}")
