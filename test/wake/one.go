@@ -52,12 +52,17 @@ func one(ctx context.Context, c *kit.Cluster, o options, out io.Writer) (err err
 	if b.lag, err = newLag(ctx, w); err != nil {
 		return err
 	}
-	for round := range o.rounds + 1 {
-		if err := b.round(ctx, round, round > 0); err != nil { // the first is for caches to be filled
-			return fmt.Errorf("round %d: %w", round, err)
+	done := 0
+	for ; done <= o.rounds; done++ {
+		if err = b.round(ctx, done, done > 0); err != nil { // the first is for caches to be filled
+			err = fmt.Errorf("round %d: %w", done, err)
+			break
 		}
 	}
-	return b.report(out, o)
+	if done < 2 {
+		return err
+	}
+	return errors.Join(err, b.report(out, done-1, o.probe)) // of a run that is broken off as well
 }
 
 // bench is a run of wakes of one app at a time.
@@ -68,8 +73,9 @@ type bench struct {
 	lag     *lag
 }
 
-// round wakes each app once, every round in another order.
+// round wakes each app once, every round in another order, and keeps the samples of a round that is complete.
 func (b *bench) round(ctx context.Context, n int, keep bool) error {
+	samples := map[string]sample{}
 	for i := range ways {
 		name := ways[(n+i)%len(ways)]
 		if err := b.rest(ctx, throughTPA); err != nil {
@@ -79,9 +85,7 @@ func (b *bench) round(ctx context.Context, n int, keep bool) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if keep {
-			b.samples[name] = append(b.samples[name], s)
-		}
+		samples[name] = s
 		if name == throughTPA {
 			continue // TPA puts it to sleep
 		}
@@ -89,7 +93,13 @@ func (b *bench) round(ctx context.Context, n int, keep bool) error {
 			return err
 		}
 	}
-	return b.lag.sample(ctx)
+	if err := b.lag.sample(ctx); err != nil || !keep {
+		return err
+	}
+	for name, s := range samples {
+		b.samples[name] = append(b.samples[name], s)
+	}
+	return nil
 }
 
 // wake wakes an app in its way.

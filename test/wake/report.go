@@ -11,9 +11,9 @@ import (
 )
 
 // report writes what was measured as tables.
-func (b *bench) report(out io.Writer, o options) error {
+func (b *bench) report(out io.Writer, rounds int, probe bool) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\n%d rounds, readiness probe: %t\nms\tmedian\tp99\tworst\n", o.rounds, o.probe)
+	fmt.Fprintf(t, "\n%d rounds, readiness probe: %t\nms\tmedian\tp99\tworst\n", rounds, probe)
 	for _, way := range ways {
 		fmt.Fprintf(t, "%s\t%s\n", way, row(b.took(way)))
 	}
