@@ -7,11 +7,13 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
@@ -64,12 +66,12 @@ func (c *Cluster) logs(ctx context.Context, w io.Writer, namespace string, label
 	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	for _, pod := range pods.Items {
 		fmt.Fprintf(w, "--- log of %s\n", Describe(&pod))
-		log, err := c.clientset.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+		log, err := c.Log(ctx, &pod, time.Time{})
 		if err != nil {
 			fmt.Fprintln(w, err)
 		}
 		var lines []string
-		for line := range strings.Lines(string(log)) {
+		for line := range strings.Lines(log) {
 			if strings.Contains(line, containing) {
 				lines = append(lines, line)
 			}
@@ -79,4 +81,17 @@ func (c *Cluster) logs(ctx context.Context, w io.Writer, namespace string, label
 		}
 		fmt.Fprint(w, strings.Join(lines, ""))
 	}
+}
+
+// Log is what the container of a pod with one has logged since a time; the zero time: all.
+func (c *Cluster) Log(ctx context.Context, pod *corev1.Pod, since time.Time) (string, error) {
+	options := &corev1.PodLogOptions{}
+	if !since.IsZero() {
+		options.SinceTime = &metav1.Time{Time: since}
+	}
+	log, err := c.clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).DoRaw(ctx)
+	if err != nil {
+		return "", fmt.Errorf("log of pod %s: %w", pod.Name, err)
+	}
+	return string(log), nil
 }

@@ -20,6 +20,7 @@ type Reply struct {
 	Server  string `json:"server"`  // the address and port that answered
 	// Began is when the connection's first byte was read, by the clock of all on this machine.
 	Began time.Time `json:"began"`
+	Asked string    `json:"asked"` // the path and query that it was asked
 }
 
 // Peer is the address that the app was called from: the proxy's, if there is one in between.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Node is a node, as a place to call from.
@@ -16,6 +17,8 @@ type Node struct {
 	Name, IP string
 	// Source is the address to call from. Default: whichever the way to the other end begins with.
 	Source string
+	// Control, if set, is called with each socket before it connects, see net.Dialer.
+	Control func(network, address string, socket syscall.RawConn) error
 }
 
 // netns is where the node's network can be entered.
@@ -30,7 +33,7 @@ func (n Node) netns() string {
 // Dial connects from inside the node. The address must be numeric.
 func (n Node) Dial(ctx context.Context, address string) (net.Conn, error) {
 	var conn net.Conn
-	dialer := net.Dialer{}
+	dialer := net.Dialer{Control: n.Control}
 	if n.Source != "" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(n.Source)}
 	}

@@ -32,37 +32,43 @@ type Trail[T client.Object] struct {
 
 // Follow follows the objects that are listed until ctx ends. Those that exist are the first changes.
 func Follow[T client.Object](ctx context.Context, c *Cluster, list client.ObjectList, opts ...client.ListOption) (*Trail[T], error) {
-	if err := c.List(ctx, list, opts...); err != nil {
-		return nil, fmt.Errorf("follow: %w", err)
-	}
 	t := &Trail[T]{more: make(chan struct{})}
+	return t, Tell(ctx, c, list, t.add, opts...)
+}
+
+// Tell is Follow that keeps nothing: it calls add with each change, and, after the last one, with why there are no more.
+// The objects that exist are added before it returns, changes later, one at a time.
+func Tell[T client.Object](ctx context.Context, c *Cluster, list client.ObjectList, add func(Change[T], error), opts ...client.ListOption) error {
+	if err := c.List(ctx, list, opts...); err != nil {
+		return fmt.Errorf("follow: %w", err)
+	}
 	items, err := meta.ExtractList(list)
 	if err != nil {
-		return nil, fmt.Errorf("follow: %w", err)
+		return fmt.Errorf("follow: %w", err)
 	}
 	for _, item := range items {
-		t.add(Change[T]{At: time.Now(), Object: item.(T)}, nil)
+		add(Change[T]{At: time.Now(), Object: item.(T)}, nil)
 	}
 	w, err := watchtools.NewRetryWatcherWithContext(ctx, list.GetResourceVersion(), watcher{c, list, opts})
 	if err != nil {
-		return nil, fmt.Errorf("follow: %w", err)
+		return fmt.Errorf("follow: %w", err)
 	}
-	go t.run(ctx, w)
-	return t, nil
+	go tell(ctx, w, add)
+	return nil
 }
 
-func (t *Trail[T]) run(ctx context.Context, w watch.Interface) {
+func tell[T client.Object](ctx context.Context, w watch.Interface, add func(Change[T], error)) {
 	defer w.Stop()
 	for event := range w.ResultChan() {
 		switch object := event.Object.(type) {
 		case T:
-			t.add(Change[T]{At: time.Now(), Object: object, Deleted: event.Type == watch.Deleted}, nil)
+			add(Change[T]{At: time.Now(), Object: object, Deleted: event.Type == watch.Deleted}, nil)
 		default:
-			t.add(Change[T]{}, fmt.Errorf("watch: %s: %+v", event.Type, event.Object))
+			add(Change[T]{}, fmt.Errorf("watch: %s: %+v", event.Type, event.Object))
 			return
 		}
 	}
-	t.add(Change[T]{}, fmt.Errorf("watch ended: %w", context.Cause(ctx)))
+	add(Change[T]{}, fmt.Errorf("watch ended: %w", context.Cause(ctx)))
 }
 
 func (t *Trail[T]) add(c Change[T], err error) {

@@ -25,6 +25,7 @@ type reply struct {
 	Server  string `json:"server"`  // address and port that answered
 	// Began is when the first byte of the connection's first request was read, by this machine's clock.
 	Began time.Time `json:"began"`
+	Asked string    `json:"asked"` // path and query of the request
 }
 
 func (a *app) handler() http.Handler {
@@ -43,6 +44,7 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request) {
 	// A client that has gone is none of ours to report.
 	_ = json.NewEncoder(w).Encode(reply{
 		Pod: a.pod, Request: a.requests.Add(1), Client: r.RemoteAddr, Server: fmt.Sprint(local), Began: conn.began(),
+		Asked: r.RequestURI,
 	})
 }
 

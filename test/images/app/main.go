@@ -5,7 +5,8 @@
 //
 // Every answer of an HTTP port is a line of JSON (see reply):
 //
-//	/            who answers, the how-manieth request this is for the pod, who asks, and when the connection's first byte came
+//	/            who answers, the how-manieth request this is for the pod, who asks and what, and when the connection's first
+//	             byte came
 //	/slow?d=3s   the same after a while; a client that goes away ends it
 //	/echo        the request's body, while it still comes in
 //	/ready       200, and 503 after SIGTERM; counts as no request
