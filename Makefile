@@ -140,6 +140,13 @@ bin/helm3/helm bin/helm4/helm:
 e2e: bin/cluster $(IMAGES) $(TEST_IMAGES) ## end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)
 	@KEEP='$(KEEP)' RUN='$(RUN)' test/images/e2e.sh
 
+bin/soak: FORCE
+	CGO_ENABLED=0 go build -trimpath -o $@ ./test/soak
+
+.PHONY: soak
+soak: bin/soak bin/cluster $(IMAGES) $(TEST_IMAGES) ## sleep and wake 1,000 times in 10 minutes and lose nothing (ARGS='--for=1h --seed=1')
+	@KEEP='$(KEEP)' test/soak/soak.sh $(ARGS)
+
 .PHONY: bench
 bench: bin/bench bin/cluster bin/proxy ## TPA's data path beside HAProxy, nginx and no proxy (ARGS='--links=loopback --cpus=1 --rounds=3')
 	@$(BENCH_NEEDS)

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/test/kit"
+)
+
+// watch knows what the API server says of a namespace: it counts the rounds, and tells what happened to a target.
+type watch struct {
+	mu      sync.Mutex
+	targets map[string]*targetWatch
+	// proxies names the proxies' pods by their addresses.
+	proxies map[string]string
+	err     error
+}
+
+// targetWatch is what is known of a target.
+type targetWatch struct {
+	replicas int32
+	// rounds is how often the target was scaled to 0 and back.
+	rounds int
+	slept  bool
+	// sleptAt and wokeAt are when it was last seen to be scaled to 0 and back.
+	sleptAt, wokeAt time.Time
+	// pods names its pods by their addresses, those that are gone included.
+	pods map[string]string
+	// history is what happened last.
+	history []event
+}
+
+type event struct {
+	at   time.Time
+	line string
+}
+
+// historyLen is for a minute or more, at some 12 events a round.
+const historyLen = 200
+
+// startWatch watches until ctx ends.
+func startWatch(ctx context.Context, c *kit.Cluster, namespace string, p plan) (*watch, error) {
+	w := &watch{targets: map[string]*targetWatch{}, proxies: map[string]string{}}
+	leases := map[string]string{}
+	for _, t := range p.targets {
+		w.targets[t.name] = &targetWatch{pods: map[string]string{}}
+		ref, err := contract.ParseTarget(t.name)
+		if err != nil {
+			return nil, err
+		}
+		leases[ref.Lease()] = t.name
+	}
+	in := client.InNamespace(namespace)
+	err := kit.Tell(ctx, c, &appsv1.DeploymentList{}, func(change kit.Change[*appsv1.Deployment], err error) {
+		w.take(err, func() { w.deployment(change) })
+	}, in)
+	if err != nil {
+		return nil, err
+	}
+	err = kit.Tell(ctx, c, &coordinationv1.LeaseList{}, func(change kit.Change[*coordinationv1.Lease], err error) {
+		w.take(err, func() { w.note(leases[change.Object.Name], change.At, change.String()) })
+	}, in)
+	if err != nil {
+		return nil, err
+	}
+	return w, kit.Tell(ctx, c, &corev1.PodList{}, func(change kit.Change[*corev1.Pod], err error) {
+		w.take(err, func() { w.pod(change) })
+	}, in)
+}
+
+// take takes a change in, or why there are no more.
+func (w *watch) take(err error, change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.err = err
+		return
+	}
+	change()
+}
+
+func (w *watch) deployment(c kit.Change[*appsv1.Deployment]) {
+	t := w.targets[c.Object.Name]
+	if t == nil || c.Deleted {
+		return
+	}
+	was, is := t.replicas, kit.Replicas(c.Object)
+	t.replicas = is
+	if was == is {
+		return
+	}
+	w.note(c.Object.Name, c.At, c.String())
+	switch {
+	case is == 0:
+		t.slept, t.sleptAt = true, c.At
+	case t.slept:
+		t.slept, t.wokeAt = false, c.At
+		t.rounds++
+	}
+}
+
+func (w *watch) pod(c kit.Change[*corev1.Pod]) {
+	if c.Object.Labels[contract.SelectorKey] == contract.SelectorValue {
+		w.proxies[c.Object.Status.PodIP] = c.Object.Name
+		for name := range w.targets {
+			w.note(name, c.At, c.String())
+		}
+		return
+	}
+	name := c.Object.Labels["app"]
+	w.note(name, c.At, c.String())
+	if t := w.targets[name]; t != nil && c.Object.Status.PodIP != "" {
+		t.pods[c.Object.Status.PodIP] = c.Object.Name
+	}
+}
+
+func (w *watch) note(target string, at time.Time, line string) {
+	t := w.targets[target]
+	if t == nil {
+		return
+	}
+	if len(t.history) == historyLen {
+		t.history = t.history[1:]
+	}
+	t.history = append(t.history, event{at, line})
+}
+
+// history is what happened to targets since a time.
+func (w *watch) history(targets []string, since time.Time) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var b strings.Builder
+	for _, name := range targets {
+		for _, e := range w.targets[name].history {
+			if e.at.After(since) {
+				fmt.Fprintf(&b, "  %s\n", e.line)
+			}
+		}
+	}
+	return b.String()
+}
+
+// rounds is how often targets were scaled to 0 and back, and the least of any of them.
+func (w *watch) rounds() (all, least int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := true
+	for _, t := range w.targets {
+		all += t.rounds
+		if first || t.rounds < least {
+			least, first = t.rounds, false
+		}
+	}
+	return all, least
+}
+
+// podOf returns the pod of one of the targets that has an address.
+func (w *watch) podOf(targets []string, address string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range targets {
+		if pod := w.targets[name].pods[address]; pod != "" {
+			return pod
+		}
+	}
+	return ""
+}
+
+// proxy names the proxy that has or had an address.
+func (w *watch) proxy(address string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.proxies[address]
+}
+
+// broken tells why the watch does not see any more what happens; nil if it does.
+func (w *watch) broken() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
