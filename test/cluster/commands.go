@@ -48,6 +48,9 @@ func (c *cluster) become(s *state, n int, argv []string) error {
 		return err
 	}
 	os.Setenv("KUBECONFIG", c.kubeconfig())
+	if self, err := os.Executable(); err == nil {
+		os.Setenv("TPA_CLUSTER_PROGRAM", self) // for what is to break its own cluster
+	}
 	os.Setenv("PATH", os.Getenv("PATH")+":"+s.Cache) // for kubectl
 	path, err := exec.LookPath(argv[0])
 	if err != nil {

@@ -29,6 +29,10 @@ const usage = `cluster runs a real Kubernetes on this machine, for tests.
   cluster load IMAGE.tar...     bring images into every node
   cluster stop COMPONENT...     kill components as a crash would (kube-apiserver, cert-manager, ...)
   cluster start COMPONENT...    start them again as they were
+  cluster pause COMPONENT...    keep components from running (etcd, ...)
+  cluster resume COMPONENT...   let them go on
+  cluster cut NODE              take a node's network cable out (node2, ...)
+  cluster join NODE             plug it back in
   cluster programs              print the folder of the programs, built if need be: etcd, kube-apiserver, kubectl, ...
   cluster image --name NAME:TAG --out FILE.tar [flags] SRC[:DEST]...
                                 make an image of files of this machine; see cluster image --help
@@ -75,6 +79,10 @@ func run(ctx context.Context, args []string) error {
 		"exec":     func(_ context.Context, c *cluster, args []string) error { return c.exec(args) },
 		"stop":     func(_ context.Context, c *cluster, args []string) error { return c.stop(args) },
 		"start":    func(ctx context.Context, c *cluster, args []string) error { return c.start(ctx, args) },
+		"pause":    func(_ context.Context, c *cluster, args []string) error { return c.pause(args) },
+		"resume":   func(_ context.Context, c *cluster, args []string) error { return c.resume(args) },
+		"cut":      func(_ context.Context, c *cluster, args []string) error { return c.cut(args) },
+		"join":     func(_ context.Context, c *cluster, args []string) error { return c.join(args) },
 		"load":     func(ctx context.Context, c *cluster, args []string) error { return c.load(ctx, args) },
 		"programs": func(ctx context.Context, c *cluster, _ []string) error { return c.programs(ctx) },
 	}

@@ -118,7 +118,7 @@ func setUpNode(n, nodes int) error {
 		device = "eth0"
 		// The far end is made inside node 1 directly: the machine's own namespace
 		// never sees either of them.
-		port := fmt.Sprintf("tpa-%s", nodeName(n))
+		port := nodePort(n)
 		err := inNetns(nodeNetns(1), func() error {
 			return ip(
 				fmt.Sprintf("link add %s type veth peer name eth0 netns %s", port, own(nodeName(n))),

@@ -57,13 +57,18 @@ func (c *cluster) start(ctx context.Context, names []string) error {
 	return run.waitHealthy(ctx, 60*time.Second)
 }
 
-// outage does something to each of the named components.
+// outage does something to each of the named components, of which the state is told.
 func (c *cluster) outage(command string, names []string, do func(*state, *process) error) error {
 	unlock, err := lock(command)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	return c.each(command, names, do)
+}
+
+// each does something to each of the named components.
+func (c *cluster) each(command string, names []string, do func(*state, *process) error) error {
 	s, err := c.runningState()
 	if err != nil {
 		return err

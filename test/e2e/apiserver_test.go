@@ -140,7 +140,7 @@ func (f *fixture) pass(d time.Duration) {
 // component has the cluster's harness stop or start components of the cluster, or tell whether all run.
 func (f *fixture) component(ctx context.Context, command string, components ...string) {
 	f.Helper()
-	if _, err := f.near.Run(ctx, "", "../../bin/cluster", append([]string{command}, components...)...); err != nil {
+	if _, err := cluster.Harness(ctx, append([]string{command}, components...)...); err != nil {
 		f.Error(err)
 	}
 }

@@ -3,6 +3,7 @@ package kit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -66,4 +67,13 @@ func (n Node) Run(ctx context.Context, stdin, name string, args ...string) (Outp
 // Kubectl runs kubectl as the administrator.
 func (c *Cluster) Kubectl(ctx context.Context, stdin string, args ...string) (Output, error) {
 	return c.Nodes[0].Run(ctx, stdin, "kubectl", args...)
+}
+
+// Harness runs a command of test/cluster, such as stop kube-apiserver or cut node2.
+func (c *Cluster) Harness(ctx context.Context, args ...string) (Output, error) {
+	program := os.Getenv("TPA_CLUSTER_PROGRAM")
+	if program == "" {
+		return Output{}, errors.New("TPA_CLUSTER_PROGRAM is not set: start this with bin/cluster exec node1 -- COMMAND")
+	}
+	return c.Nodes[0].Run(ctx, "", program, args...)
 }
