@@ -19,7 +19,7 @@ type gate struct {
 	opened  chan struct{} // closed when the gate opens; nil while nobody waits
 	active  int
 	waiting int
-	// idleSince is when active became 0, waitingSince when waiting became 1.
+	// idleSince is when active became 0, by the clock that Leases are written by; waitingSince when waiting became 1.
 	idleSince, waitingSince time.Time
 	// source is the client that waits the longest, for the log line of a wake.
 	source netip.AddrPort
@@ -50,7 +50,7 @@ func (g *gate) leave() {
 	defer g.mu.Unlock()
 	g.active--
 	if g.active == 0 {
-		g.idleSince = time.Now()
+		g.idleSince = now()
 		g.changed()
 	}
 }

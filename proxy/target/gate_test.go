@@ -41,7 +41,7 @@ func TestGateLetsInWhileOpenAndCounts(t *testing.T) {
 	if *changes != 1 || !g.idleSince.IsZero() {
 		t.Error("idle although one is inside")
 	}
-	before := time.Now()
+	before := now()
 	g.leave()
 	if *changes != 2 || g.idleSince.Before(before) {
 		t.Errorf("%d changes, idle since %s, want 2 and now", *changes, g.idleSince)

@@ -95,7 +95,7 @@ type View struct {
 func New(config Config) *Keeper {
 	k := &Keeper{config: config, kick: make(chan struct{}, 1), machine: sleep.New(config.Pod, config.Process)}
 	k.gate.changed = k.changed
-	k.gate.idleSince = time.Now()
+	k.gate.idleSince = now()
 	return k
 }
 
@@ -232,6 +232,3 @@ func (k *Keeper) poke() {
 	default:
 	}
 }
-
-// now is the time as it reads back from a Lease.
-func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

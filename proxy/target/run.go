@@ -25,7 +25,7 @@ func (k *Keeper) Run(ctx context.Context) {
 			}
 			timer.Stop()
 			if !action.At.IsZero() {
-				timer.Reset(time.Until(action.At))
+				timer.Reset(action.At.Sub(now()))
 			}
 			select {
 			case <-k.kick:
@@ -77,7 +77,7 @@ func (k *Keeper) next(leaving bool) (sleep.Action, record) {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
 	in := sleep.Inputs{
-		Now: now(), Active: k.gate.active, IdleSince: k.gate.idleSince.UTC().Truncate(time.Millisecond),
+		Now: now(), Active: k.gate.active, IdleSince: k.gate.idleSince,
 		Waiting: k.gate.waiting > 0, Ready: k.ready, IdleTimeout: k.use.IdleTimeout, WakeReplicas: k.use.WakeReplicas,
 		Blocked: k.use.Blocked != "" || k.denied != "" || k.lifted || k.retired, Leaving: leaving || k.retired,
 	}
