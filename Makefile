@@ -24,6 +24,8 @@ INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/... ./te
 PEERS       := /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 BENCH_NEEDS := test/images/packages.sh /bin/ip=iproute2 /sbin/sysctl=procps $(PEERS)
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
+# A proxy whose clock is wrong, for the faults of the soak.
+SOAK_IMAGES := bin/images/tpa-proxy-skewed.tar
 
 .PHONY: help
 help: ## show this
@@ -64,7 +66,8 @@ test-images: $(TEST_IMAGES) ## the images that the tests and the demo wake: app,
 bin/images/redis.tar: test/images/packages.sh
 bin/images/app.tar: $(filter-out %_test.go,$(wildcard test/images/app/*.go))
 bin/images/postgres.tar: $(filter-out %_test.go,$(wildcard test/images/entry/*.go)) test/images/packages.sh
-$(TEST_IMAGES): bin/images/%.tar: test/images/build.sh | bin/cluster
+bin/images/tpa-proxy-skewed.tar: $(SOURCES)
+$(TEST_IMAGES) $(SOAK_IMAGES): bin/images/%.tar: test/images/build.sh | bin/cluster
 	@echo "building localhost/$*:dev"
 	test/images/build.sh $*
 
@@ -144,8 +147,12 @@ bin/soak: FORCE
 	CGO_ENABLED=0 go build -trimpath -o $@ ./test/soak
 
 .PHONY: soak
-soak: bin/soak bin/cluster $(IMAGES) $(TEST_IMAGES) ## sleep and wake 1,000 times in 10 minutes and lose nothing (ARGS='--for=1h --seed=1')
+soak: bin/soak bin/cluster $(IMAGES) $(TEST_IMAGES) $(SOAK_IMAGES) ## sleep and wake 1,000 times in 10 minutes and lose nothing (ARGS='--for=1h --seed=1')
 	@KEEP='$(KEEP)' test/soak/soak.sh $(ARGS)
+
+.PHONY: faults
+faults: bin/cluster $(IMAGES) $(TEST_IMAGES) $(SOAK_IMAGES) ## each fault of the soak by itself, on that cluster (KEEP=1, RUN=TestFaults/node-cut)
+	@KEEP='$(KEEP)' RUN='$(RUN)' SUITE=soak/fault test/images/e2e.sh
 
 .PHONY: bench
 bench: bin/bench bin/cluster bin/proxy ## TPA's data path beside HAProxy, nginx and no proxy (ARGS='--links=loopback --cpus=1 --rounds=3')

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh app|postgres|redis makes bin/images/NAME.tar, the image localhost/NAME:dev for tests and the demo.
+# build.sh app|postgres|redis|tpa-proxy-skewed makes bin/images/NAME.tar, the image localhost/NAME:dev for tests and the demo.
 #
 # PostgreSQL and Redis are Debian's, with their shared libraries. All run as any non-root user, under the restricted pod
 # security standard; PostgreSQL and Redis write to /data only, so that it can be an emptyDir.
@@ -19,6 +19,12 @@ image() { bin/cluster image --name "localhost/$name:dev" --user $user --out "$ou
 app() {
   nice go build -trimpath -ldflags '-s -w' -o "$tmp/app" ./test/images/app
   image --entrypoint /app "$tmp/app:/app"
+}
+
+# tpa-proxy-skewed is TPA's proxy with a wrong clock, see proxy/target/now_skewed.go.
+tpa-proxy-skewed() {
+  nice go build -trimpath -ldflags '-s -w' -tags skewed -o "$tmp/proxy" ./cmd/proxy
+  image --entrypoint /proxy "$tmp/proxy:/proxy"
 }
 
 redis() {

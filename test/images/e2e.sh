@@ -3,14 +3,18 @@
 #
 # KEEP             not empty: leave the cluster
 # RUN              only the tests that match
+# SUITE            which tests: a folder below test/ (default: e2e)
 # UNDEPLOY_ROUNDS  how often to bring TPA onto the cluster and take it off under load
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-go test -c -tags e2e -o bin/e2e.test ./test/e2e
+suite=${SUITE:-e2e}
+tests=$PWD/bin/${suite##*/}.test
+go test -c -tags e2e -o "$tests" "./test/$suite"
 if ! bin/cluster kubectl get nodes >/dev/null 2>&1 && [[ -z ${KEEP:-} ]]; then
   trap 'bin/cluster down' EXIT
 fi
 test/images/deploy.sh
 # A test expects to be in its folder; a subshell, because the trap is in this one.
-(cd test/e2e && ../../bin/cluster exec node1 -- ../../bin/e2e.test -test.timeout 45m -test.v -test.run "${RUN:-.}")
+cluster=$PWD/bin/cluster
+(cd "test/$suite" && "$cluster" exec node1 -- "$tests" -test.timeout 45m -test.v -test.run "${RUN:-.}")
