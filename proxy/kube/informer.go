@@ -31,7 +31,7 @@ func (r Resource[O]) Informer(namespace string, w Watch[O]) Informer[O] {
 		o.LabelSelector = w.Selector
 	})
 	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: source, ObjectType: r.fresh(), Handler: w.Handler, Transform: w.transform,
+		ListerWatcher: persistent(source), ObjectType: r.fresh(), Handler: w.Handler, Transform: w.transform,
 	})
 	return Informer[O]{store, controller}
 }
