@@ -59,8 +59,9 @@ func (p *Pool) DialOnce(ctx context.Context, l *tcp.Loop, client netip.AddrPort,
 		return
 	}
 	b.inFlight.Add(1)
+	began := time.Now()
 	tcp.Connect(ctx, l, b.addr, connectTimeout, func(c *tcp.Conn, err error) {
-		done(p.connected(ctx, b, c, hello, err))
+		done(p.connected(ctx, b, began, c, hello, err))
 	})
 }
 
@@ -97,7 +98,7 @@ func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort, hel
 		}
 		began := time.Now()
 		conn, err := tcp.Dial(ctx, l, b.addr, connectTimeout)
-		c, err := p.connected(ctx, b, conn, hello, err)
+		c, err := p.connected(ctx, b, began, conn, hello, err)
 		if err == nil {
 			c.took = time.Since(began)
 			return c, nil
@@ -113,7 +114,7 @@ func (p *Pool) Dial(ctx context.Context, l *tcp.Loop, client netip.AddrPort, hel
 }
 
 // connected notes the outcome of an attempt, and gives its token back.
-func (p *Pool) connected(ctx context.Context, b *Backend, c *tcp.Conn, hello Hello, err error) (*Conn, error) {
+func (p *Pool) connected(ctx context.Context, b *Backend, began time.Time, c *tcp.Conn, hello Hello, err error) (*Conn, error) {
 	<-b.connects
 	if err == nil && hello != nil {
 		if err = hello(c); err != nil {
@@ -125,7 +126,8 @@ func (p *Pool) connected(ctx context.Context, b *Backend, c *tcp.Conn, hello Hel
 		b.inFlight.Add(-1)
 		if ctx.Err() == nil {
 			if !localFault(err) {
-				b.avoid.Store(time.Now().Add(avoidFor).UnixNano())
+				now := time.Now()
+				b.avoid.Store(now.Add(avoidance(now.Sub(began))).UnixNano())
 			}
 			if p.OnFailure != nil {
 				p.OnFailure(err)

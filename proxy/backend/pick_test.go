@@ -162,3 +162,14 @@ func TestAvoidance(t *testing.T) {
 		}
 	}
 }
+
+// Who refuses at once is tried again soon, who is silent costs few connections their time.
+func TestAvoidanceAfterSilence(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0: avoidFor, time.Millisecond: avoidFor, avoidFor: avoidTimes * avoidFor, connectTimeout: 15 * time.Second,
+	} {
+		if got := avoidance(took); got != want {
+			t.Errorf("an attempt that took %s: %s, want %s", took, got, want)
+		}
+	}
+}

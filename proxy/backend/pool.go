@@ -12,8 +12,11 @@ const (
 	// maxConnects is how many connects may be under way to one backend. It is half of the listen queue that Go, nginx
 	// and Redis ask for at least (128 to 511), as two proxies may wake the same pod.
 	maxConnects = 64
-	// avoidFor is how long a backend that refused is passed over while there are others.
-	avoidFor = time.Second
+	// avoidFor is how long a backend that refused is passed over while there are others. One that is silent is passed over for
+	// avoidTimes as long as that attempt took: it may be on a node that was cut off, whose pods stay ready at the API server
+	// for most of a minute, and each connection that tries it waits for connectTimeout.
+	avoidFor   = time.Second
+	avoidTimes = 5
 )
 
 // Pool is a set of backends. The zero value is an empty one.
@@ -40,6 +43,9 @@ type Backend struct {
 	inFlight atomic.Int64  // connections, and connects under way
 	avoid    atomic.Int64  // until then, Unix nanoseconds
 }
+
+// avoidance is for how long a backend is passed over after an attempt that took some time.
+func avoidance(took time.Duration) time.Duration { return max(avoidFor, avoidTimes*took) }
 
 // Set replaces the backends. Those that stay keep their counts; connections to those that go are left alone.
 // The order and repetitions in addrs do not matter.
