@@ -97,7 +97,7 @@ func steppedAside(w *world) func(context.Context) (bool, string) {
 			if contract.IsProxySelector(s.Spec.Selector) {
 				return false, kit.Describe(&s)
 			}
-			load := kit.Load{From: w.env.Cluster.Nodes[0], Address: net.JoinHostPort(s.Spec.ClusterIP, "80")}
+			load := kit.Load{From: w.env.Cluster.Nodes[0], Address: net.JoinHostPort(s.Spec.ClusterIP, "80"), Timeout: 10 * time.Second}
 			if err := w.ask(ctx, load); err != nil {
 				return false, err.Error()
 			}

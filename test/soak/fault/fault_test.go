@@ -25,6 +25,8 @@ const (
 	suiteLabel = "soak-fault"
 	// patience is for what must happen but has no deadline of its own.
 	patience = 2 * time.Minute
+	// callAfter is how long after the strike somebody calls what has slept until then.
+	callAfter = 2 * time.Second
 	// nap is the idle time-out of what sleeps, rest how long its client leaves it alone: long enough for both.
 	nap, rest = 2 * time.Second, 4 * time.Second
 )
@@ -48,13 +50,15 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// world is one fault's namespace: an app that is always in use, one that sleeps whenever its client rests, and one that
-// faults of targets strike.
+// world is one fault's namespace: an app that is always in use, one that sleeps whenever its client rests, one that faults
+// of targets strike, and one that sleeps until it is called once while the fault lasts.
 type world struct {
 	*testing.T
 	env *Env
 	// loads are the clients by what they do.
 	loads map[string]*kit.Running
+	// sleeper is called while the fault lasts.
+	sleeper kit.Load
 
 	mu      sync.Mutex
 	victims []Victim
@@ -81,15 +85,19 @@ func setUp(t *testing.T, c *kit.Cluster) *world {
 			_ = c.Delete(ctx, ns)
 		}
 	})
-	w.start("busy", 2, time.Hour, kit.Load{Clients: 3})
-	w.start("sleepy", 1, nap, kit.Load{Pause: rest})
-	w.start("victim", 1, nap, kit.Load{Pause: time.Second})
+	w.sleeper = w.start("sleeper", 1, nap, kit.Load{})
+	busy := w.start("busy", 2, time.Hour, kit.Load{Clients: 3})
+	w.load("busy", busy)
+	busy.KeepAlive, busy.Life = true, 5*time.Second
+	w.load("busy, kept alive", busy)
+	w.load("sleepy", w.start("sleepy", 1, nap, kit.Load{Pause: rest}))
+	w.load("victim", w.start("victim", 1, nap, kit.Load{Pause: time.Second}))
 	w.must(kit.Wait(t.Context(), patience, "all to be normal", w.normal))
 	return w
 }
 
-// start creates an app with its Service and clients.
-func (w *world) start(name string, replicas int32, idle time.Duration, load kit.Load) {
+// start creates an app with its Service, and returns a Load with what its clients need.
+func (w *world) start(name string, replicas int32, idle time.Duration, load kit.Load) kit.Load {
 	w.Helper()
 	app := kit.App{Name: name, Namespace: w.env.Namespace, Replicas: replicas}
 	s := app.Service(map[string]string{contract.TargetKey: name, contract.IdleTimeoutKey: idle.String()})
@@ -108,10 +116,36 @@ func (w *world) start(name string, replicas int32, idle time.Duration, load kit.
 		err := w.ask(ctx, load)
 		return err == nil, fmt.Sprint(err)
 	}))
-	w.loads[name] = kit.StartLoad(w.Context(), load)
-	if name == "busy" {
-		load.KeepAlive, load.Life = true, 5*time.Second
-		w.loads["busy, kept alive"] = kit.StartLoad(w.Context(), load)
+	return load
+}
+
+func (w *world) load(name string, load kit.Load) { w.loads[name] = kit.StartLoad(w.Context(), load) }
+
+// asleep looks whether a Deployment has no replicas and no pods any more.
+func (w *world) asleep(name string) func(context.Context) (bool, string) {
+	return func(ctx context.Context) (bool, string) {
+		d, err := w.env.target(ctx, name)
+		return err == nil && kit.Replicas(d) == 0 && d.Status.ObservedGeneration == d.Generation && d.Status.Replicas == 0,
+			fmt.Sprint(kit.Describe(d), err)
+	}
+}
+
+// call calls what sleeps, a while from now. The function that it returns waits for the answer, and tells when it came.
+func (w *world) call() func() (asked, answered time.Time, err error) {
+	var asked, answered time.Time
+	done := make(chan error, 1)
+	go func() {
+		time.Sleep(callAfter)
+		asked = time.Now()
+		ctx, cancel := context.WithTimeout(w.Context(), w.sleeper.Timeout)
+		defer cancel()
+		err := w.ask(ctx, w.sleeper)
+		answered = time.Now()
+		done <- err
+	}()
+	return func() (time.Time, time.Time, error) {
+		err := <-done
+		return asked, answered, err
 	}
 }
 
@@ -121,15 +155,17 @@ func (w *world) ask(ctx context.Context, load kit.Load) error {
 		return err
 	}
 	defer conn.Close()
-	_, err = conn.Ask(10 * time.Second)
+	_, err = conn.Ask(load.Timeout)
 	return err
 }
 
 // try has a fault come and go.
 func (w *world) try(f Fault, effect func(*world) func(context.Context) (bool, string)) {
 	w.Helper()
+	w.must(kit.Wait(w.Context(), patience, "the sleeper to sleep", w.asleep("sleeper")))
 	w.remember()
 	struck := time.Now()
+	answer := w.call()
 	heal, err := f.Strike(w.Context(), w.env)
 	w.must(err)
 	healed := false
@@ -157,7 +193,18 @@ func (w *world) try(f Fault, effect func(*world) func(context.Context) (bool, st
 		w.must(kit.Wait(w.Context(), f.Back, name+" to be answered again", more(load)))
 	}
 	w.Logf("all answered %.1fs after the heal", time.Since(back).Seconds())
+	asked, answered, err := answer()
+	w.Logf("what slept was called %.1fs in, and answered %.1fs later, %.1fs after the heal: %v", asked.Sub(began).Seconds(),
+		answered.Sub(asked).Seconds(), answered.Sub(back).Seconds(), err)
+	if err != nil && !excuses(f, "sleeper") {
+		w.Error("it was not answered")
+	}
 	w.judge(f)
+}
+
+// excuses reports whether what an app loses is the fault's.
+func excuses(f Fault, app string) bool {
+	return f.MayLose != Nothing && (f.MayLose != AtBrokenTarget || app == "victim")
 }
 
 // judge compares what was lost with what the fault may cost.
@@ -173,8 +220,7 @@ func (w *world) judge(f Fault) {
 		if tally.Count[kit.Wrong] > 0 {
 			w.Errorf("%s: wrong answers", name)
 		}
-		excused := f.MayLose != Nothing && (f.MayLose != AtBrokenTarget || name == "victim")
-		if tally.Failed() > 0 && !excused {
+		if tally.Failed() > 0 && !excuses(f, name) {
 			w.Errorf("%s lost connections", name)
 		}
 	}
