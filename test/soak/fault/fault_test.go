@@ -9,7 +9,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/signal"
+	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,10 +34,16 @@ const (
 	nap, rest = 2 * time.Second, 4 * time.Second
 )
 
+// local are the faults, besides those of targets, that concern one namespace only.
+var local = []string{"proxy-deleted", "proxy-killed", "proxies-rolled", "proxies-unschedulable"}
+
 // TestFaults lets each fault strike a namespace whose Services are in use, sees that it does what it says, heals it, and
 // waits until all is normal. Nothing is lost but what the fault may cost.
 func TestFaults(t *testing.T) {
-	c, err := kit.Connect(t.Context())
+	// What is broken when this is interrupted is healed like everything else.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	t.Cleanup(stop) // and not deferred: parallel tests are still to come then
+	c, err := kit.Connect(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +53,10 @@ func TestFaults(t *testing.T) {
 			if !ok {
 				t.Fatal("this test does not know what it does")
 			}
-			w := setUp(t, c)
+			if f.On == Targets || slices.Contains(local, f.Name) {
+				t.Parallel()
+			}
+			w := setUp(ctx, t, c)
 			w.try(f, effect)
 		})
 	}
@@ -54,6 +66,7 @@ func TestFaults(t *testing.T) {
 // of targets strike, and one that sleeps until it is called once while the fault lasts.
 type world struct {
 	*testing.T
+	ctx context.Context
 	env *Env
 	// loads are the clients by what they do.
 	loads map[string]*kit.Running
@@ -65,13 +78,13 @@ type world struct {
 	before  map[string]corev1.Pod // the proxies' and webhooks' pods when it struck
 }
 
-func setUp(t *testing.T, c *kit.Cluster) *world {
+func setUp(ctx context.Context, t *testing.T, c *kit.Cluster) *world {
 	t.Helper()
 	ns := kit.Namespace("", true)
 	ns.GenerateName = "fault-"
 	ns.Labels[suiteLabel] = "true"
-	w := &world{T: t, loads: map[string]*kit.Running{}, before: map[string]corev1.Pod{}}
-	w.must(c.Create(t.Context(), ns))
+	w := &world{T: t, ctx: ctx, loads: map[string]*kit.Running{}, before: map[string]corev1.Pod{}}
+	w.must(c.Create(ctx, ns))
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	w.env = &Env{Cluster: c, Namespace: ns.Name, Targets: []string{"victim"}, Rand: rand.New(rand.NewPCG(seed, 0)), Struck: w.struck}
@@ -86,13 +99,13 @@ func setUp(t *testing.T, c *kit.Cluster) *world {
 		}
 	})
 	w.sleeper = w.start("sleeper", 1, nap, kit.Load{})
-	busy := w.start("busy", 2, time.Hour, kit.Load{Clients: 3})
+	busy := w.start("busy", 2, time.Hour, kit.Load{Clients: 2, Pause: 25 * time.Millisecond})
 	w.load("busy", busy)
 	busy.KeepAlive, busy.Life = true, 5*time.Second
 	w.load("busy, kept alive", busy)
 	w.load("sleepy", w.start("sleepy", 1, nap, kit.Load{Pause: rest}))
 	w.load("victim", w.start("victim", 1, nap, kit.Load{Pause: time.Second}))
-	w.must(kit.Wait(t.Context(), patience, "all to be normal", w.normal))
+	w.must(kit.Wait(ctx, patience, "all to be normal", w.normal))
 	return w
 }
 
@@ -101,11 +114,11 @@ func (w *world) start(name string, replicas int32, idle time.Duration, load kit.
 	w.Helper()
 	app := kit.App{Name: name, Namespace: w.env.Namespace, Replicas: replicas}
 	s := app.Service(map[string]string{contract.TargetKey: name, contract.IdleTimeoutKey: idle.String()})
-	w.must(w.env.Cluster.Create(w.Context(), app.Deployment()))
-	w.must(w.env.Cluster.Create(w.Context(), s))
+	w.must(w.env.Cluster.Create(w.ctx, app.Deployment()))
+	w.must(w.env.Cluster.Create(w.ctx, s))
 	load.From, load.Address, load.App = w.env.Cluster.Nodes[0], net.JoinHostPort(s.Spec.ClusterIP, "80"), name+"-"
 	load.Timeout = 100 * time.Second // a fault's time, and what it takes after that
-	w.must(kit.Wait(w.Context(), patience, name+" to answer through the proxy", func(ctx context.Context) (bool, string) {
+	w.must(kit.Wait(w.ctx, patience, name+" to answer through the proxy", func(ctx context.Context) (bool, string) {
 		now := &corev1.Service{}
 		if err := w.env.Cluster.Get(ctx, client.ObjectKeyFromObject(s), now); err != nil {
 			return false, err.Error()
@@ -119,7 +132,7 @@ func (w *world) start(name string, replicas int32, idle time.Duration, load kit.
 	return load
 }
 
-func (w *world) load(name string, load kit.Load) { w.loads[name] = kit.StartLoad(w.Context(), load) }
+func (w *world) load(name string, load kit.Load) { w.loads[name] = kit.StartLoad(w.ctx, load) }
 
 // asleep looks whether a Deployment has no replicas and no pods any more.
 func (w *world) asleep(name string) func(context.Context) (bool, string) {
@@ -135,9 +148,9 @@ func (w *world) call() func() (asked, answered time.Time, err error) {
 	var asked, answered time.Time
 	done := make(chan error, 1)
 	go func() {
-		time.Sleep(callAfter)
+		<-time.After(callAfter)
 		asked = time.Now()
-		ctx, cancel := context.WithTimeout(w.Context(), w.sleeper.Timeout)
+		ctx, cancel := context.WithTimeout(w.ctx, w.sleeper.Timeout)
 		defer cancel()
 		err := w.ask(ctx, w.sleeper)
 		answered = time.Now()
@@ -162,35 +175,36 @@ func (w *world) ask(ctx context.Context, load kit.Load) error {
 // try has a fault come and go.
 func (w *world) try(f Fault, effect func(*world) func(context.Context) (bool, string)) {
 	w.Helper()
-	w.must(kit.Wait(w.Context(), patience, "the sleeper to sleep", w.asleep("sleeper")))
+	w.must(kit.Wait(w.ctx, patience, "the sleeper to sleep", w.asleep("sleeper")))
 	w.remember()
 	struck := time.Now()
 	answer := w.call()
-	heal, err := f.Strike(w.Context(), w.env)
+	heal, err := f.Strike(w.ctx, w.env)
 	w.must(err)
-	healed := false
+	healOnce := sync.OnceValue(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		return heal(ctx)
+	})
 	defer func() {
-		if !healed {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
-			w.must(heal(ctx))
+		if err := healOnce(); err != nil {
+			w.Error(err)
 		}
 	}()
 	began := time.Now()
-	w.must(kit.Wait(w.Context(), max(f.For, patience/2), "the effect of "+f.Name, effect(w)))
+	w.must(kit.Wait(w.ctx, max(f.For, patience/2), "the effect of "+f.Name, effect(w)))
 	w.Logf("struck %.1fs, the effect shows %.1fs later", began.Sub(struck).Seconds(), time.Since(began).Seconds())
 	select {
 	case <-time.After(time.Until(began.Add(f.For))):
-	case <-w.Context().Done():
+	case <-w.ctx.Done():
 	}
-	healed = true
 	healing := time.Now()
-	w.must(heal(w.Context()))
+	w.must(healOnce())
 	back := time.Now()
-	w.must(kit.Wait(w.Context(), f.Back, "all to be normal after "+f.Name, w.normal))
+	w.must(kit.Wait(w.ctx, f.Back, "all to be normal after "+f.Name, w.normal))
 	w.Logf("healed in %.1fs, normal %.1fs later", back.Sub(healing).Seconds(), time.Since(back).Seconds())
 	for name, load := range w.loads {
-		w.must(kit.Wait(w.Context(), f.Back, name+" to be answered again", more(load)))
+		w.must(kit.Wait(w.ctx, f.Back, name+" to be answered again", more(load)))
 	}
 	w.Logf("all answered %.1fs after the heal", time.Since(back).Seconds())
 	asked, answered, err := answer()
@@ -252,7 +266,7 @@ func (w *world) struck(v Victim) {
 // remember notes TPA's pods.
 func (w *world) remember() {
 	w.Helper()
-	pods, err := w.tpaPods(w.Context())
+	pods, err := w.tpaPods(w.ctx)
 	w.must(err)
 	for _, pod := range pods {
 		w.before[pod.Name] = pod
