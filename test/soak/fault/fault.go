@@ -78,7 +78,8 @@ type Victim struct {
 	Pod, IP string
 	// Target is a Deployment whose pods are ended in an orderly way, or "": connections open in them end when they do.
 	Target string
-	// Down says that the target answers no new connection either, unless it had pods already, until the fault is healed.
+	// Down says that the target answers no new connection either, unless it has pods from before, until the fault is healed
+	// or, with BeforeAside, until its Services have their own selectors again.
 	Down bool
 }
 
