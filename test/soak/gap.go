@@ -19,15 +19,15 @@ func newSchedule(seed, n uint64) schedule { return schedule{rand.New(rand.NewPCG
 // when the claim is given up, while the pods still go, or at any other time.
 func (s schedule) gap(idle time.Duration) time.Duration {
 	switch p := s.r.Float64(); {
-	case p < 0.60:
+	case p < 0.70:
 		// The decision takes some 30 ms: read the scale, write the Lease, write the scale, write the Lease.
-		return idle + 15*time.Millisecond + s.near(25*time.Millisecond)
-	case p < 0.65:
-		return sleep.Quiet(idle) + s.near(10*time.Millisecond)
+		return idle + 25*time.Millisecond + s.near(25*time.Millisecond)
 	case p < 0.75:
+		return sleep.Quiet(idle) + s.near(10*time.Millisecond)
+	case p < 0.80:
 		return s.upTo(idle)
 	}
-	return idle + s.upTo(1500*time.Millisecond)
+	return idle + s.upTo(time.Second)
 }
 
 // near is 0 give or take: of a Laplace distribution, which is densest at 0, with the given mean distance.
