@@ -140,7 +140,7 @@ bin/helm3/helm bin/helm4/helm:
 	GOBIN="$$PWD/$(@D)" CGO_ENABLED=0 go install -trimpath $(HELM)
 
 .PHONY: e2e
-e2e: bin/cluster $(IMAGES) $(TEST_IMAGES) ## end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)
+e2e: bin/cluster bin/soak $(IMAGES) $(TEST_IMAGES) ## a short soak and the end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)
 	@KEEP='$(KEEP)' RUN='$(RUN)' test/images/e2e.sh
 
 bin/soak: FORCE
@@ -149,6 +149,10 @@ bin/soak: FORCE
 .PHONY: soak
 soak: bin/soak bin/cluster $(IMAGES) $(TEST_IMAGES) $(SOAK_IMAGES) ## sleep and wake 1,000 times in 10 minutes and lose nothing (ARGS='--for=1h --seed=1')
 	@KEEP='$(KEEP)' test/soak/soak.sh $(ARGS)
+
+.PHONY: soak-faults
+soak-faults: bin/soak bin/cluster $(IMAGES) $(TEST_IMAGES) $(SOAK_IMAGES) ## the same while things go wrong (FAULTS=proxy-killed,node-cut; FAULTS=mixed ARGS=--for=10m)
+	@KEEP='$(KEEP)' test/soak/soak.sh --faults='$(or $(FAULTS),all)' --table=bin/faults.md --json=bin/faults.json $(ARGS)
 
 .PHONY: faults
 faults: bin/cluster $(IMAGES) $(TEST_IMAGES) $(SOAK_IMAGES) ## each fault of the soak by itself, on that cluster (KEEP=1, RUN=TestFaults/node-cut)

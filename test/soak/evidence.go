@@ -18,16 +18,7 @@ const before = 5 * time.Second
 func (f *fleet) tell(ctx context.Context, out io.Writer, w *watch, c connection) {
 	var b strings.Builder
 	fmt.Fprintln(&b, c)
-	proxy := c.who.Peer
-	if entry, err := f.conntrack(ctx, c); err != nil {
-		fmt.Fprintf(&b, "  %v\n", err)
-	} else if entry != "" {
-		fmt.Fprintf(&b, "  conntrack of %s: %s\n", c.from.Name, entry)
-		if proxy == "" {
-			proxy = translated(entry)
-		}
-	}
-	fmt.Fprintf(&b, "  through %s %s\n", proxy, w.proxy(proxy))
+	fmt.Fprintf(&b, "  conntrack of %s: %s\n  through %q %s\n", c.from.Name, c.tracked, c.via, w.placeOf(c.via))
 	b.WriteString(w.history(c.service.targets, c.begun.Add(-before)))
 	pods, err := f.proxyPods(ctx)
 	if err != nil {
@@ -62,9 +53,14 @@ func about(line string, s service) bool {
 
 // conntrack is what the client's node remembers of a connection: among that, where it was led to. Of one that has ended
 // it forgets that after some 10 s.
-func (f *fleet) conntrack(ctx context.Context, c connection) (string, error) {
+func conntrack(c connection) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
 	out, err := c.from.Run(ctx, "", "conntrack", "-L", "-p", "tcp", "--orig-dst", host(c.to), "--orig-port-src", fmt.Sprint(c.port))
-	return strings.TrimSpace(out.Stdout), err
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(out.Stdout)
 }
 
 var source = regexp.MustCompile(`src=(\S+)`)

@@ -63,7 +63,12 @@ func run(ctx context.Context, args []string) (last string, err error) {
 	if err != nil {
 		return "", err
 	}
-	r, err := f.soak(ctx, o)
+	do := f.soak
+	if o.faulty() {
+		do = f.try
+	}
+	r, err := do(ctx, o)
+	err = errors.Join(err, r.write(o.json), writeTable(o.table, r.Faults))
 	if !o.keep {
 		err = errors.Join(err, f.remove(context.WithoutCancel(ctx)))
 	}

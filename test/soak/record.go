@@ -20,7 +20,10 @@ type connection struct {
 	from         kit.Node
 	to           string // the Service's address
 	port         int    // it came from; 0 if it never had one
-	established  bool   // TCP's handshake was done
+	// via is the address that it was led to: a proxy's, or a pod's if there is none in between; "" if unknown.
+	via string
+	// tracked is what the client's node remembered of it, if it was not answered well.
+	tracked string
 	// first is how long the first answer took, from the connect on; 0 without one.
 	first time.Duration
 	who   call.Who
@@ -30,9 +33,9 @@ type connection struct {
 func (c connection) kind() kit.Kind { return call.KindOf(c.err) }
 
 func (c connection) String() string {
-	return fmt.Sprintf("%s %s after %s: service %s (%s, targets %v), from %s port %d to %s, answered by %+v: %v",
+	return fmt.Sprintf("%s %s after %s: service %s (%s, targets %v), from %s port %d to %s through %q, answered by %+v: %v",
 		c.ended.Format("15:04:05.000"), c.kind(), c.ended.Sub(c.begun).Round(time.Millisecond), c.service.name,
-		c.service.protocol, c.service.targets, c.from.Name, c.port, c.to, c.who, c.err)
+		c.service.protocol, c.service.targets, c.from.Name, c.port, c.to, c.via, c.who, c.err)
 }
 
 // result is what became of all connections: exactly one of Count each.
@@ -41,12 +44,17 @@ type result struct {
 	LeastRounds int              `json:"leastRounds"` // of any target
 	Connections int              `json:"connections"`
 	Lost        int              `json:"lost"`
+	Excused     int              `json:"excused"` // of Lost: to a fault, see Excuse
 	Wrong       int              `json:"wrong"`
 	Count       map[kit.Kind]int `json:"count"`
 	// Protocols counts the connections of each.
 	Protocols map[string]int `json:"protocols"`
 	// Slowest is the longest that a first answer took.
 	Slowest time.Duration `json:"slowestNanoseconds"`
+	// Took is how long clients called, in seconds.
+	Took float64 `json:"took"`
+	// Faults are those that struck meanwhile.
+	Faults []row `json:"faults,omitempty"`
 }
 
 // last is the line by which a run is known.
@@ -67,12 +75,12 @@ func (r result) detail() string {
 }
 
 // judge says what is wrong with a result: nothing, with an error of nil.
-func (r result) judge(rounds int, took time.Duration) error {
+func (r result) judge(rounds int) error {
 	switch {
-	case r.Lost > 0 || r.Wrong > 0:
-		return fmt.Errorf("%d connections were lost and %d answered wrong", r.Lost, r.Wrong)
+	case r.Lost > r.Excused || r.Wrong > 0:
+		return fmt.Errorf("%d connections were lost without an excuse and %d answered wrong", r.Lost-r.Excused, r.Wrong)
 	case r.Rounds < rounds:
-		return fmt.Errorf("%d rounds in %s, which should have been %d", r.Rounds, took, rounds)
+		return fmt.Errorf("%d rounds in %.0f s, which should have been %d", r.Rounds, r.Took, rounds)
 	}
 	return nil
 }
@@ -94,7 +102,9 @@ type record struct {
 	mu sync.Mutex
 	result
 	// also, if set, is told each connection.
-	also func(connection)
+	also func(connection, excuse)
+	// excuse, if set, says whether a lost connection is one that a fault may cost.
+	excuse func(connection) excuse
 }
 
 func newRecord() *record {
@@ -102,9 +112,12 @@ func newRecord() *record {
 }
 
 func (r *record) add(c connection) {
+	kind, e := c.kind(), unexcused
+	if r.excuse != nil && kind != kit.OK && kind != kit.Wrong {
+		e = r.excuse(c)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	kind := c.kind()
 	r.Connections++
 	r.Count[kind]++
 	r.Protocols[c.service.protocol]++
@@ -115,9 +128,12 @@ func (r *record) add(c connection) {
 		r.Wrong++
 	default:
 		r.Lost++
+		if e != unexcused {
+			r.Excused++
+		}
 	}
 	if r.also != nil {
-		r.also(c)
+		r.also(c, e)
 	}
 }
 

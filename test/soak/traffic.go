@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,6 +26,8 @@ type traffic struct {
 	watch     *watch
 	// within is how long connect and first answer may take together, and each further answer.
 	within time.Duration
+	// track says what a node remembers of a connection that was not answered well.
+	track func(connection) string
 	// ended is told each connection once.
 	ended func(connection)
 }
@@ -47,16 +50,13 @@ func (t traffic) run(ctx context.Context) {
 				t.ended(t.visit(ctx, v))
 			})
 		}
-		wait(ctx, &burst, stall)
-		select {
-		case <-time.After(t.schedule.gap(t.plan.idle(first))):
-		case <-ctx.Done():
-		}
+		over(ctx, &burst, stall)
+		wait(ctx, t.schedule.gap(t.plan.idle(first)))
 	}
 }
 
-// wait waits until a burst has ended, ctx has, or a time is over.
-func wait(ctx context.Context, burst *sync.WaitGroup, most time.Duration) {
+// over waits until a burst has ended, ctx has, or a time is over.
+func over(ctx context.Context, burst *sync.WaitGroup, most time.Duration) {
 	done := make(chan struct{})
 	go func() { burst.Wait(); close(done) }()
 	select {
@@ -72,6 +72,13 @@ func (t traffic) visit(ctx context.Context, v visit) connection {
 	c.to = t.addresses[c.service.name]
 	c.err = t.talk(ctx, &c, v.pauses)
 	c.ended = time.Now()
+	c.via = c.who.Peer
+	if c.err != nil {
+		c.tracked = t.track(c)
+		if c.via == "" {
+			c.via = translated(c.tracked)
+		}
+	}
 	return c
 }
 
@@ -89,7 +96,6 @@ func (t traffic) talk(ctx context.Context, c *connection, pauses []time.Duration
 		return err
 	}
 	defer conn.Close()
-	c.established = true
 	script := call.Script{
 		Within: time.Until(deadline), Pauses: pauses, First: func() { c.first = time.Since(c.begun) },
 	}
@@ -124,8 +130,11 @@ func (t traffic) right(ctx context.Context, c *connection) error {
 	if c.who.Pod == "" {
 		// The watch may learn the address after the proxy has.
 		err := kit.Wait(context.WithoutCancel(ctx), 5*time.Second, "the pod that answered", func(context.Context) (bool, string) {
-			c.who.Pod = t.watch.podOf(c.service.targets, c.who.Server)
-			return c.who.Pod != "", "none of " + strings.Join(c.service.targets, ", ")
+			p := t.watch.placeOf(c.who.Server)
+			if slices.Contains(c.service.targets, p.app) {
+				c.who.Pod = p.pod
+			}
+			return c.who.Pod != "", fmt.Sprintf("%+v", p)
 		})
 		if err != nil {
 			return kit.Wrongf("%s answered for %s: %v", c.who.Server, c.service.name, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,9 +21,19 @@ import (
 type watch struct {
 	mu      sync.Mutex
 	targets map[string]*targetWatch
-	// proxies names the proxies' pods by their addresses.
-	proxies map[string]string
-	err     error
+	// places are the pods by their addresses, those that are gone included.
+	places map[string]place
+	// phases are those that each Service went through.
+	phases map[string][]phaseChange
+	err    error
+}
+
+// place is a pod and where it runs.
+type place struct{ pod, app, node string }
+
+type phaseChange struct {
+	at    time.Time
+	phase contract.Phase
 }
 
 // targetWatch is what is known of a target.
@@ -33,8 +44,6 @@ type targetWatch struct {
 	slept  bool
 	// sleptAt and wokeAt are when it was last seen to be scaled to 0 and back.
 	sleptAt, wokeAt time.Time
-	// pods names its pods by their addresses, those that are gone included.
-	pods map[string]string
 	// history is what happened last.
 	history []event
 }
@@ -49,10 +58,10 @@ const historyLen = 200
 
 // startWatch watches until ctx ends.
 func startWatch(ctx context.Context, c *kit.Cluster, namespace string, p plan) (*watch, error) {
-	w := &watch{targets: map[string]*targetWatch{}, proxies: map[string]string{}}
+	w := &watch{targets: map[string]*targetWatch{}, places: map[string]place{}, phases: map[string][]phaseChange{}}
 	leases := map[string]string{}
 	for _, t := range p.targets {
-		w.targets[t.name] = &targetWatch{pods: map[string]string{}}
+		w.targets[t.name] = &targetWatch{}
 		ref, err := contract.ParseTarget(t.name)
 		if err != nil {
 			return nil, err
@@ -68,6 +77,12 @@ func startWatch(ctx context.Context, c *kit.Cluster, namespace string, p plan) (
 	}
 	err = kit.Tell(ctx, c, &coordinationv1.LeaseList{}, func(change kit.Change[*coordinationv1.Lease], err error) {
 		w.take(err, func() { w.note(leases[change.Object.Name], change.At, change.String()) })
+	}, in)
+	if err != nil {
+		return nil, err
+	}
+	err = kit.Tell(ctx, c, &corev1.ServiceList{}, func(change kit.Change[*corev1.Service], err error) {
+		w.take(err, func() { w.service(change) })
 	}, in)
 	if err != nil {
 		return nil, err
@@ -108,19 +123,25 @@ func (w *watch) deployment(c kit.Change[*appsv1.Deployment]) {
 	}
 }
 
+func (w *watch) service(c kit.Change[*corev1.Service]) {
+	name, phase := c.Object.Name, contract.Phase(c.Object.Annotations[contract.PhaseKey])
+	if was := w.phases[name]; len(was) == 0 || was[len(was)-1].phase != phase {
+		w.phases[name] = append(was, phaseChange{c.At, phase})
+	}
+}
+
 func (w *watch) pod(c kit.Change[*corev1.Pod]) {
+	name := c.Object.Labels["app"]
+	if ip := c.Object.Status.PodIP; ip != "" {
+		w.places[ip] = place{c.Object.Name, name, c.Object.Spec.NodeName}
+	}
 	if c.Object.Labels[contract.SelectorKey] == contract.SelectorValue {
-		w.proxies[c.Object.Status.PodIP] = c.Object.Name
 		for name := range w.targets {
 			w.note(name, c.At, c.String())
 		}
 		return
 	}
-	name := c.Object.Labels["app"]
 	w.note(name, c.At, c.String())
-	if t := w.targets[name]; t != nil && c.Object.Status.PodIP != "" {
-		t.pods[c.Object.Status.PodIP] = c.Object.Name
-	}
 }
 
 func (w *watch) note(target string, at time.Time, line string) {
@@ -163,23 +184,49 @@ func (w *watch) rounds() (all, least int) {
 	return all, least
 }
 
-// podOf returns the pod of one of the targets that has an address.
-func (w *watch) podOf(targets []string, address string) string {
+// placeOf is the pod that has or had an address; the zero place if there was none.
+func (w *watch) placeOf(address string) place {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, name := range targets {
-		if pod := w.targets[name].pods[address]; pod != "" {
-			return pod
+	return w.places[address]
+}
+
+// nodeOf is where a pod runs or ran; "" if there was none.
+func (w *watch) nodeOf(pod string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.places {
+		if p.pod == pod {
+			return p.node
 		}
 	}
 	return ""
 }
 
-// proxy names the proxy that has or had an address.
-func (w *watch) proxy(address string) string {
+// asideAt is when a Service was first not Active since a time; the zero time if it was Active all the while.
+func (w *watch) asideAt(service string, since time.Time) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.proxies[address]
+	for _, c := range w.phases[service] {
+		if c.at.After(since) && c.phase != contract.Active {
+			return c.at
+		}
+	}
+	return time.Time{}
+}
+
+// awakeSince names the targets that have not been scaled to 0 since a time.
+func (w *watch) awakeSince(since time.Time) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var names []string
+	for name, t := range w.targets {
+		if t.sleptAt.Before(since) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // broken tells why the watch does not see any more what happens; nil if it does.

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"tpa.dev/tpa/test/kit"
+	"tpa.dev/tpa/test/soak/call"
+	"tpa.dev/tpa/test/soak/fault"
+)
+
+// known is facts of a few pods.
+type known struct{ aside time.Time }
+
+func (known) placeOf(address string) place {
+	return map[string]place{"10.0.2.9": {pod: "tpa-proxy-x", node: "node2"}}[address]
+}
+func (known) nodeOf(pod string) string                      { return map[string]string{"web-1": "node2"}[pod] }
+func (k known) asideAt(string, time.Time) (aside time.Time) { return k.aside }
+
+func TestExcuses(t *testing.T) {
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	seconds := func(s float64) time.Time { return at.Add(time.Duration(s * float64(time.Second))) }
+	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	killed := fault.Victim{At: at, Pod: "tpa-proxy-x", IP: "10.0.2.9"}
+	cut := fault.Victim{At: at, Node: "node2"}
+	down := fault.Victim{At: at, Target: "web", Down: true}
+	scaled := fault.Victim{At: at, Target: "web"}
+	for _, test := range []struct {
+		name       string
+		may        fault.MayLose
+		victim     fault.Victim
+		begun, end float64 // seconds after it was struck
+		via        string
+		from       string
+		who        call.Who
+		err        error
+		aside      float64 // 0: never
+		want       excuse
+	}{
+		{name: "inside a killed process", may: fault.InKilledProcess, victim: killed, begun: -1, end: 0.1, via: "10.0.2.9", err: syscall.ECONNRESET, want: inside},
+		{name: "ended in order", may: fault.InKilledProcess, victim: killed, begun: -1, end: 0.1, via: "10.0.2.9", err: io.EOF, want: inside},
+		{name: "through another proxy", may: fault.InKilledProcess, victim: killed, begun: -1, end: 0.1, via: "10.0.1.9", err: syscall.ECONNRESET},
+		{name: "through who knows", may: fault.InKilledProcess, victim: killed, begun: -1, end: 0.1, err: syscall.ECONNRESET},
+		{name: "before", may: fault.InKilledProcess, victim: killed, begun: -2, end: -1, via: "10.0.2.9", err: syscall.ECONNRESET},
+		{name: "long after", may: fault.InKilledProcess, victim: killed, begun: -1, end: 5, via: "10.0.2.9", err: syscall.ECONNRESET},
+		{name: "begun after", may: fault.InKilledProcess, victim: killed, begun: 0.1, end: 0.2, via: "10.0.2.9", err: syscall.ECONNRESET},
+		{name: "refused by nobody", may: fault.InKilledProcess, victim: killed, begun: 0.1, end: 0.2, via: "10.0.2.9", err: refused, want: unnoticed},
+		{name: "refused elsewhere", may: fault.InKilledProcess, victim: killed, begun: 0.1, end: 0.2, via: "10.0.1.9", err: refused},
+		{name: "refused for too long", may: fault.InKilledProcess, victim: killed, begun: 11, end: 11, via: "10.0.2.9", err: refused},
+		{name: "nothing may be lost", may: fault.Nothing, victim: killed, begun: -1, end: 0.1, via: "10.0.2.9", err: syscall.ECONNRESET},
+
+		{name: "from a cut node", may: fault.OnCutNode, victim: cut, begun: 1, end: 9, from: "node2", err: syscall.ETIMEDOUT, want: inside},
+		{name: "to a proxy there", may: fault.OnCutNode, victim: cut, begun: 1, end: 9, from: "node1", via: "10.0.2.9", err: syscall.ETIMEDOUT, want: inside},
+		{name: "to a pod there", may: fault.OnCutNode, victim: cut, begun: 1, end: 9, from: "node1", who: call.Who{Pod: "web-1"}, err: syscall.ETIMEDOUT, want: inside},
+		{name: "beside it", may: fault.OnCutNode, victim: cut, begun: 1, end: 9, from: "node1", via: "10.0.1.9", err: syscall.ETIMEDOUT},
+		{name: "once it is back", may: fault.OnCutNode, victim: cut, begun: 31, end: 40, from: "node2", err: syscall.ETIMEDOUT},
+
+		{name: "at a broken target", may: fault.AtBrokenTarget, victim: down, begun: 20, end: 140, err: io.EOF, want: inside},
+		{name: "once that is right", may: fault.AtBrokenTarget, victim: down, begun: 31, end: 140, err: io.EOF},
+		{name: "at another target", may: fault.AtBrokenTarget, victim: fault.Victim{At: at, Target: "shop", Down: true}, begun: 20, end: 140, err: io.EOF},
+		{name: "in a pod that was scaled away", may: fault.AtBrokenTarget, victim: scaled, begun: -1, end: 2, err: io.EOF, want: inside},
+		{name: "after that", may: fault.AtBrokenTarget, victim: scaled, begun: 3, end: 4, err: io.EOF},
+
+		{name: "until aside", may: fault.BeforeAside, victim: down, begun: 10, end: 11, err: refused, aside: 30, want: inside},
+		{name: "when aside", may: fault.BeforeAside, victim: down, begun: 35, end: 36, err: refused, aside: 30},
+		{name: "never aside", may: fault.BeforeAside, victim: down, begun: 10, end: 11, err: refused},
+	} {
+		s := &strike{fault: fault.Fault{MayLose: test.may}}
+		s.struck(test.victim)
+		s.heal(seconds(30))
+		c := connection{
+			begun: seconds(test.begun), ended: seconds(test.end), via: test.via, from: kit.Node{Name: test.from}, who: test.who,
+			err: test.err, service: service{name: "web", targets: []string{"web"}},
+		}
+		var facts known
+		if test.aside > 0 {
+			facts.aside = seconds(test.aside)
+		}
+		if got := s.excuses(c, facts); got != test.want {
+			t.Errorf("%s: excuse %q, want %q", test.name, got, test.want)
+		}
+	}
+}
