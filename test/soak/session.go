@@ -39,7 +39,7 @@ func (f *fleet) start(ctx context.Context, o options, prepare func(*session)) (*
 		s.stopWatch()
 		return nil, err
 	}
-	s.record.also = s.tellIfLost
+	s.record.also = s.tellIfOdd
 	if prepare != nil {
 		prepare(s)
 	}
@@ -56,10 +56,13 @@ func (f *fleet) start(ctx context.Context, o options, prepare func(*session)) (*
 	return s, nil
 }
 
-// tellIfLost prints what is known of a connection that nobody may lose.
-func (s *session) tellIfLost(c connection, e excuse) {
+// slow is an answer that takes longer than a wake should, on a machine that is busy.
+const slow = 10 * time.Second
+
+// tellIfOdd prints what is known of a connection that nobody may lose, and of one that was answered late for no fault.
+func (s *session) tellIfOdd(c connection, e excuse) {
 	switch {
-	case c.kind() == kit.OK:
+	case c.kind() == kit.OK && (c.first < slow || s.o.faulty()):
 	case e != unexcused:
 		fmt.Printf("%s: %s\n", e, c)
 	default:
