@@ -17,6 +17,6 @@ func (f *fleet) soak(ctx context.Context, o options) (result, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	r, finished := s.finish()
-	return r, errors.Join(err, finished, r.judge(o.rounds))
+	r := s.finish()
+	return r, errors.Join(err, r.judge(o.rounds))
 }

@@ -26,8 +26,6 @@ const (
 	usualAtLeast = 3 * time.Second
 	// healWithin bounds a heal, however often it must be tried.
 	healWithin = 2 * time.Minute
-	// lookEvery is how often it is looked whether all is normal again.
-	lookEvery = 500 * time.Millisecond
 )
 
 // trials are faults that strike while clients call.
@@ -40,6 +38,7 @@ type trials struct {
 	row     *row // of the trial at work; nil in the calm
 	// slowest is the slowest answer of this calm; usual is what is none too late, by that of the last.
 	slowest, usual time.Duration
+	calmSince      time.Time
 	healed         time.Time
 	// answered are the Services that were called since healed, and answered as usual.
 	answered map[string]bool
@@ -47,7 +46,7 @@ type trials struct {
 
 // try has faults strike one after the other, or two at a time if they are mixed, and notes a row for each trial.
 func (f *fleet) try(ctx context.Context, o options) (result, error) {
-	t := &trials{env: fault.Env{Cluster: f.Cluster, Namespace: f.namespace, Rand: rand.New(rand.NewPCG(o.seed, 1<<32))}}
+	t := &trials{env: fault.Env{Cluster: f.Cluster, Namespace: f.namespace}}
 	for _, target := range f.plan.targets {
 		t.env.Targets = append(t.env.Targets, target.name)
 	}
@@ -71,8 +70,8 @@ func (f *fleet) try(ctx context.Context, o options) (result, error) {
 			rows = append(rows, t.one(ctx, one))
 		}
 	}
-	r, err := s.finish()
-	errs := []error{err, ctx.Err(), r.judge(0), t.leftovers(context.WithoutCancel(ctx))}
+	r := s.finish()
+	errs := []error{ctx.Err(), r.judge(0), t.leftovers(context.WithoutCancel(ctx))}
 	for _, row := range rows {
 		errs = append(errs, row.err)
 	}
@@ -108,9 +107,9 @@ func (t *trials) run(ctx context.Context, f fault.Fault, last time.Duration) err
 	s := &strike{fault: f}
 	t.mu.Lock()
 	t.strikes = append(t.strikes, s)
-	t.mu.Unlock()
 	env := t.env
-	env.Struck = s.struck
+	env.Struck, env.Rand = s.struck, rand.New(rand.NewPCG(t.o.seed, 1<<32+uint64(len(t.strikes))))
+	t.mu.Unlock()
 	heal, err := f.Strike(ctx, &env)
 	if err != nil {
 		s.heal(time.Now())
@@ -149,7 +148,7 @@ func (t *trials) begin(f fault.Fault) *row {
 func (t *trials) end(r *row) row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.row, t.slowest = nil, 0
+	t.row, t.slowest, t.calmSince = nil, 0, time.Now()
 	fmt.Printf("soak: %s\n", r)
 	return *r
 }
@@ -174,7 +173,9 @@ func (t *trials) count(c connection, e excuse) {
 		t.answered[c.service.name] = true
 	}
 	if t.row == nil {
-		t.slowest = max(t.slowest, c.first)
+		if c.begun.After(t.calmSince) {
+			t.slowest = max(t.slowest, c.first)
+		}
 		return
 	}
 	if c.begun.After(t.row.begun) || c.kind() != kit.OK {
@@ -185,22 +186,17 @@ func (t *trials) count(c connection, e excuse) {
 // normal waits until all is as it was before: nothing that the cluster shows is out of order, each Service was called and
 // answered as usual since the heal, each target has slept since, and nobody has a claim who does not exist.
 func (t *trials) normal(ctx context.Context, r *row, within time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	for {
+	err := kit.Wait(ctx, within, r.Fault+" to be over: all as it was", func(ctx context.Context) (bool, string) {
 		err := t.missing(ctx)
-		t.mu.Lock()
-		if since := time.Since(t.healed); err == nil {
-			r.Normal = since.Seconds()
-			t.mu.Unlock()
-			return nil
-		}
-		t.mu.Unlock()
-		wait(ctx, lookEvery)
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: not normal within %s: %w", r.Fault, within, err)
-		}
+		return err == nil, fmt.Sprint(err)
+	})
+	if err != nil {
+		return err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.Normal = time.Since(t.healed).Seconds()
+	return nil
 }
 
 // missing is what is not normal yet.

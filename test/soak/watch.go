@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,7 +26,6 @@ type watch struct {
 	places map[string]place
 	// phases are those that each Service went through.
 	phases map[string][]phaseChange
-	err    error
 }
 
 // place is a pod and where it runs.
@@ -68,39 +68,29 @@ func startWatch(ctx context.Context, c *kit.Cluster, namespace string, p plan) (
 		}
 		leases[ref.Lease()] = t.name
 	}
-	in := client.InNamespace(namespace)
-	err := kit.Tell(ctx, c, &appsv1.DeploymentList{}, func(change kit.Change[*appsv1.Deployment], err error) {
-		w.take(err, func() { w.deployment(change) })
-	}, in)
-	if err != nil {
-		return nil, err
-	}
-	err = kit.Tell(ctx, c, &coordinationv1.LeaseList{}, func(change kit.Change[*coordinationv1.Lease], err error) {
-		w.take(err, func() { w.note(leases[change.Object.Name], change.At, change.String()) })
-	}, in)
-	if err != nil {
-		return nil, err
-	}
-	err = kit.Tell(ctx, c, &corev1.ServiceList{}, func(change kit.Change[*corev1.Service], err error) {
-		w.take(err, func() { w.service(change) })
-	}, in)
-	if err != nil {
-		return nil, err
-	}
-	return w, kit.Tell(ctx, c, &corev1.PodList{}, func(change kit.Change[*corev1.Pod], err error) {
-		w.take(err, func() { w.pod(change) })
-	}, in)
+	return w, errors.Join(
+		follow(ctx, w, c, &appsv1.DeploymentList{}, namespace, w.deployment),
+		follow(ctx, w, c, &coordinationv1.LeaseList{}, namespace, func(change kit.Change[*coordinationv1.Lease]) {
+			w.note(leases[change.Object.Name], change.At, change.String())
+		}),
+		follow(ctx, w, c, &corev1.ServiceList{}, namespace, w.service),
+		follow(ctx, w, c, &corev1.PodList{}, namespace, w.pod))
 }
 
-// take takes a change in, or why there are no more.
-func (w *watch) take(err error, change func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err != nil {
-		w.err = err
-		return
-	}
-	change()
+// follow takes in each change until ctx ends. A watch that breaks, as it does when the API server is started again, begins
+// anew from what is there then: a round that nobody saw is not counted.
+func follow[T client.Object](ctx context.Context, w *watch, c *kit.Cluster, list client.ObjectList, namespace string, take func(kit.Change[T])) error {
+	return kit.Tell(ctx, c, list, func(change kit.Change[T], err error) {
+		if err == nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			take(change)
+			return
+		}
+		for ctx.Err() == nil && follow(ctx, w, c, list, namespace, take) != nil {
+			wait(ctx, time.Second)
+		}
+	}, client.InNamespace(namespace))
 }
 
 func (w *watch) deployment(c kit.Change[*appsv1.Deployment]) {
@@ -227,11 +217,4 @@ func (w *watch) awakeSince(since time.Time) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// broken tells why the watch does not see any more what happens; nil if it does.
-func (w *watch) broken() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.err
 }
