@@ -3,6 +3,7 @@ package call
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -49,8 +50,13 @@ func app(spoil func(i int, body string) string) func(net.Conn, *bufio.Reader) {
 			if err != nil {
 				return
 			}
-			body := fmt.Sprintf(`{"pod":"web-1","request":%d,"client":"10.0.0.1:1","server":"10.0.0.2:2","asked":"%s"}`+"\n", i+1, request.RequestURI)
-			body = spoil(i, body)
+			reply, err := json.Marshal(kit.Reply{
+				Pod: "web-1", Request: int64(i + 1), Client: "10.0.0.1:1", Server: "10.0.0.2:2", Asked: request.RequestURI,
+			})
+			if err != nil {
+				return
+			}
+			body := spoil(i, string(reply)+"\n")
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 			if request.Close {
 				return
