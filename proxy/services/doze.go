@@ -1,6 +1,9 @@
 package services
 
 import (
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"tpa.dev/tpa/proxy/contract"
@@ -10,45 +13,76 @@ import (
 
 // When a target leaves Awake, the pods that were ready until then are about to go. They must be out of the pools before
 // the gate can open again, which may be a moment later and before the watches have heard of anything. So the keeper
-// itself has them emptied, without waiting for a plan; and a plan that was made before that takes its backends back.
+// itself has them emptied, without waiting for a plan, and a plan that was made before that does not fill them again: not
+// even for the moment until the next one, in which a connection could pass.
 
-// pool is where the connections of a Service port find their backends.
+// pools are where connections find their backends. The zero value has none.
+type pools struct {
+	mu     sync.Mutex
+	behind map[contract.Target][]pool
+	// dozes counts how often each target has left Awake.
+	dozes map[contract.Target]int
+}
+
+// pool is that of one Service port.
 type pool struct {
 	front  *front.Service
 	listen uint16
 }
 
-// doze empties the pools behind a target. It takes no lock of the Manager's.
-func (m *Manager) doze(t contract.Target) {
-	if pools := m.pools.Load(); pools != nil {
-		for _, p := range (*pools)[t] {
-			p.front.SetBackends(p.listen, nil)
+// doze empties the pools behind a target. It takes no lock of the Manager's or a keeper's.
+func (p *pools) doze(t contract.Target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dozes == nil {
+		p.dozes = map[contract.Target]int{}
+	}
+	p.dozes[t]++
+	for _, pool := range p.behind[t] {
+		pool.front.SetBackends(pool.listen, nil)
+	}
+}
+
+// seen is how often each target has left Awake so far.
+func (p *pools) seen() map[contract.Target]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.dozes)
+}
+
+// fill gives a Service's pools their backends, as planned when targets had left Awake so often; it empties them and
+// reports false if one of the Service's has left it since.
+func (p *pools) fill(f *front.Service, sp ServicePlan, seen map[contract.Target]int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fresh := !slices.ContainsFunc(sp.Gate, func(t contract.Target) bool { return p.dozes[t] != seen[t] })
+	for _, port := range sp.Ports {
+		if fresh {
+			f.SetBackends(port.Listen, port.Backends)
+		} else {
+			f.SetBackends(port.Listen, nil)
 		}
 	}
+	return fresh
 }
 
 // setPools notes which pools are behind each target; mu is held.
 func (m *Manager) setPools(plan Plan) {
-	pools := map[contract.Target][]pool{}
+	behind := map[contract.Target][]pool{}
 	for uid, sp := range plan.Services {
 		for _, t := range sp.Gate {
 			for _, p := range sp.Ports {
-				pools[t] = append(pools[t], pool{m.fronts[uid], p.Listen})
+				behind[t] = append(behind[t], pool{m.fronts[uid], p.Listen})
 			}
 		}
 	}
-	m.pools.Store(&pools)
+	m.pools.mu.Lock()
+	defer m.pools.mu.Unlock()
+	m.pools.behind = behind
 }
 
-// recheck takes back what was planned for targets that have left Awake since the world was looked at, and has the plan
-// made anew when pods that are in doubt are so no longer; mu is held.
+// recheck has the plan made anew when pods that are in doubt are so no longer.
 func (m *Manager) recheck(w World) {
-	for t, k := range m.targets {
-		if k.View().Dozes != w.Views[t].Dozes {
-			m.doze(t)
-			m.poke()
-		}
-	}
 	for _, v := range w.Views {
 		if left := target.Doubt - w.Now.Sub(v.WokeAt); left > 0 {
 			time.AfterFunc(left, m.poke)

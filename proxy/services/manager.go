@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -70,7 +69,7 @@ type Manager struct {
 	drains      sync.WaitGroup
 
 	mu           sync.Mutex
-	pools        atomic.Pointer[map[contract.Target][]pool]
+	pools        pools // has its own lock
 	fronts       map[types.UID]*front.Service
 	names        map[types.UID]string
 	targets      map[contract.Target]*target.Keeper
@@ -191,6 +190,7 @@ func (m *Manager) look(w *World, now time.Time) {
 		}
 	}
 	m.readySince = w.ReadySince
+	w.Dozes = m.pools.seen() // before the views: what is missed is noticed
 	w.Views = map[contract.Target]target.View{}
 	for t, k := range m.targets {
 		w.Views[t] = k.View()

@@ -25,6 +25,8 @@ type World struct {
 	PodSelectors map[contract.Target]labels.Selector
 	// Views are the targets' phases as this proxy knows them; a target that is missing counts as awake.
 	Views map[contract.Target]target.View
+	// Dozes is how often each target had left Awake, at the time of Views or earlier.
+	Dozes map[contract.Target]int
 	// ReadySince is when each ready pod was first seen ready.
 	ReadySince map[types.UID]time.Time
 	// Now is compared with the times of Views and ReadySince.

@@ -34,8 +34,8 @@ func (m *Manager) serve(plan Plan) {
 			}
 		}
 		f.SetSettings(m.settings(sp))
-		for _, p := range sp.Ports {
-			f.SetBackends(p.Listen, p.Backends)
+		if !m.pools.fill(f, sp, m.world.Dozes) {
+			m.poke()
 		}
 		if m.closing {
 			continue

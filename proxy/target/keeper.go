@@ -87,8 +87,6 @@ type View struct {
 	Awake bool
 	// WokeAt is when this process saw the target wake; the zero time if it has not.
 	WokeAt time.Time
-	// Dozes counts how often this process saw it leave Awake.
-	Dozes int
 }
 
 // New returns a Keeper; nothing happens before Run.
@@ -149,7 +147,6 @@ func (k *Keeper) observe(r record) {
 	after, known := k.machine.State()
 	// A round of sleep and wake that went by unseen shows in Since.
 	if knew && known && before.Phase == sleep.Awake && (after.Phase != sleep.Awake || !after.Since.Equal(before.Since)) {
-		k.view.Dozes++
 		if k.config.OnDoze != nil {
 			k.config.OnDoze()
 		}
