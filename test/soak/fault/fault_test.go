@@ -104,7 +104,7 @@ func setUp(ctx context.Context, t *testing.T, c *kit.Cluster) *world {
 	busy.KeepAlive, busy.Life = true, 5*time.Second
 	w.load("busy, kept alive", busy)
 	w.load("sleepy", w.start("sleepy", 1, nap, kit.Load{Pause: rest}))
-	w.load("victim", w.start("victim", 1, nap, kit.Load{Pause: time.Second}))
+	w.load("victim", w.start("victim", 1, nap, kit.Load{Pause: nap + nap/4})) // it comes when the decision to sleep is due
 	w.must(kit.Wait(ctx, patience, "all to be normal", w.normal))
 	return w
 }
