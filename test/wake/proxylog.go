@@ -43,11 +43,11 @@ func (w *world) logged(ctx context.Context, after time.Time) ([]woken, error) {
 	}
 	var found []woken
 	for _, p := range proxies.Items {
-		out, err := w.Kubectl(ctx, "", "logs", p.Name, "-n", w.namespace, "--since-time="+after.UTC().Format(time.RFC3339))
+		log, err := w.Log(ctx, &p, after)
 		if err != nil {
 			return nil, err
 		}
-		for line := range strings.Lines(out.Stdout) {
+		for line := range strings.Lines(log) {
 			var l woken
 			if json.Unmarshal([]byte(line), &l) != nil || l.Message != "target: woken" || seconds(l.Held).Before(after) {
 				continue
