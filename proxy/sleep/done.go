@@ -22,6 +22,9 @@ func (m *Machine) Done(a Action, r Result, now time.Time) {
 		if r.Outcome == OK {
 			if !m.crossed {
 				m.scale, m.checked = &r.Scale, now
+				if m.sleeps(m.state) && m.state.outdates(r.Scale.ResourceVersion) {
+					m.sent = false
+				}
 			}
 			if m.unreadable {
 				m.cameBack(now)
@@ -29,7 +32,7 @@ func (m *Machine) Done(a Action, r Result, now time.Time) {
 		}
 		m.unreadable = r.Outcome == Refused
 		if m.unreadable {
-			m.gaveUp(now)
+			m.refused(now)
 		}
 	case WriteScale:
 		m.wrote(a, r, now)
@@ -53,14 +56,29 @@ func (m *Machine) wrote(a Action, r Result, now time.Time) {
 		if a.Replicas == 0 {
 			m.sleepFailures = 0
 		}
-	case a.Replicas == 0 && r.Outcome != Unknown:
+	case a.Replicas > 0:
+	case r.Outcome == Conflict:
 		m.gaveUp(now)
+	case r.Outcome == Refused:
+		m.refused(now)
+	case r.Outcome == Unknown:
+		m.sent, m.doubtFrom = true, now
 	}
 }
 
-// gaveUp ends an attempt to sleep. A conflict proves that the resourceVersion has moved past the one that this write,
-// and any earlier write for this Sleeping, carries: none can succeed any more. A refusal for another reason meets the
-// earlier write as well, which was sent with the same rights to the same object.
+// refused takes in that the scale may not be read, or 0 not be written. That ends the attempt to sleep, unless an earlier
+// write of 0 is on its way, which may arrive when the refusal does not hold any more. Then it is tried again, often enough
+// that nobody takes over: until 0 can be written, the scale's resourceVersion has moved, or no request is so old.
+func (m *Machine) refused(now time.Time) {
+	if m.state.Phase == Sleeping && m.sent && !m.fenced && now.Before(m.doubtFrom.Add(requestLife)) {
+		m.again = now.Add(TakeOver / 2)
+		return
+	}
+	m.gaveUp(now)
+}
+
+// gaveUp ends an attempt to sleep: no write of 0 for this Sleeping can succeed any more. A conflict proves that, for the
+// scale's resourceVersion has moved past the one that this write, and any earlier write for this Sleeping, carries.
 func (m *Machine) gaveUp(now time.Time) {
 	m.fenced = true
 	m.sleepAfter = now.Add(backoff(&m.sleepFailures, time.Second, maxSleepBackoff))

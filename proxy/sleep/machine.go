@@ -2,7 +2,7 @@ package sleep
 
 import "time"
 
-// The protocol's times. None is needed for safety.
+// The protocol's times. None is needed for safety but requestLife.
 const (
 	// TakeOver is how long another process may stay in Sleeping before it is taken over: far more than the one write
 	// that it has to make, far less than people wait.
@@ -11,8 +11,12 @@ const (
 	// although the target is asleep.
 	Recheck = 2 * time.Second
 	// Grace follows every failure to reach the API server: proxies that dialed without a claim meanwhile get time to
-	// claim before anybody sleeps.
+	// claim before anybody sleeps, or goes on with a sleep that no 0 was sent for.
 	Grace = 15 * time.Second
+	// requestLife is how long after its sender has given up on it a request may be carried out at most; only where nothing
+	// else tells, see rule 4. The API server ends a request after a minute (kube-apiserver's --request-timeout, by
+	// default), and package target gives up after 5 s, of which this has a reserve.
+	requestLife = 90 * time.Second
 	// courtesy is how long the others leave the sleep to the proxy that was used last, so that they do not all try at
 	// once.
 	courtesy = 500 * time.Millisecond
@@ -41,8 +45,12 @@ type Machine struct {
 	scale *Scale
 	// crossed says that the phase has begun since the scale was asked for or written: what the answer says may be from before that.
 	crossed bool
-	// sent says that a write of 0 for the present Sleeping may be on its way.
-	sent bool
+	// sent says that a write of 0 for the present Sleeping may be on its way: an earlier process's, or one of this process
+	// that it gave up on. doubtFrom is from when on no further one can have been sent.
+	sent      bool
+	doubtFrom time.Time
+	// again is when the next attempt is due at a Sleeping that can neither be finished nor ended.
+	again time.Time
 	// unreadable says that the API server refused to show the scale: there is none, or no right to it.
 	unreadable bool
 	// returned is when the workload was there again after that: one that was made anew, for one.
@@ -53,7 +61,7 @@ type Machine struct {
 	// 0 be written with its resourceVersion: had the scale been read later, the Sleeping might have been ended by others
 	// before, and the resourceVersion be that of a target that is in use.
 	stamped bool
-	// fenced says that no write of 0 for the present Sleeping can succeed any more.
+	// fenced says that this process has done with the present Sleeping: no write of 0 for it can succeed any more.
 	fenced bool
 	// ensure says that the scale must be looked at because somebody needs a backend: since the target has last become awake
 	// it was not seen above 0.
@@ -83,12 +91,15 @@ func (m *Machine) Observe(state State, exists bool, version string, now time.Tim
 		m.doubt = nil
 	}
 	m.version = version
-	mine := state.Phase == Sleeping && state.By == m.by
+	mine, was := m.sleeps(state), m.sleeps(m.state)
 	begun := state.Phase != m.state.Phase || state.By != m.state.By || !state.Since.Equal(m.state.Since)
 	if begun && state.Phase == Sleeping {
 		m.sleepingSeen = now
 		m.sent = state.TakenOver || !mine
 		m.fenced, m.unreadable = false, false
+		if !was {
+			m.doubtFrom, m.again = now, time.Time{}
+		}
 	}
 	if begun {
 		m.crossed = true
@@ -102,6 +113,9 @@ func (m *Machine) Observe(state State, exists bool, version string, now time.Tim
 	}
 	m.state, m.exists, m.known = state, exists, true
 }
+
+// sleeps reports whether a State is a Sleeping of this process.
+func (m *Machine) sleeps(s State) bool { return s.Phase == Sleeping && s.By == m.by }
 
 // State returns the Lease as last observed, and whether it was.
 func (m *Machine) State() (State, bool) { return m.state, m.known && m.exists }

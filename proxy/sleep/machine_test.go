@@ -371,3 +371,61 @@ func TestZeroByHandIsNotOwed(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalWithAnEarlierWriteOnItsWay: a refusal may end, and then a 0 that was sent before arrives after all. A client that
+// waits is let through once that cannot happen any more, and until then nobody has a reason to take over.
+func TestRefusalWithAnEarlierWriteOnItsWay(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		state State  // as observed first
+		lost  bool   // the process's own first write of 0 gets no answer
+		moved string // the scale's resourceVersion after 20 s
+		want  time.Duration
+	}{
+		{"its own only write", State{Phase: Awake, Since: t0}, false, "7", 0},
+		{"a write whose answer was lost", State{Phase: Awake, Since: t0}, true, "7", requestLife},
+		{"a write whose answer was lost, and the scale changes", State{Phase: Awake, Since: t0}, true, "8", 20 * time.Second},
+		{"another's", State{Phase: Sleeping, Since: t0, By: "x/1", ScaleVersion: "7", Replicas: 3, Owed: true}, false, "7", requestLife},
+		{"another's of before that, and the scale changes", State{Phase: Sleeping, Since: t0, By: "x/1", ScaleVersion: "7", Replicas: 3, Owed: true}, false, "8", 20 * time.Second},
+		{"another's, and the scale has changed", State{Phase: Sleeping, Since: t0, By: "x/1", ScaleVersion: "6", Replicas: 3, Owed: true}, false, "7", 0},
+		{"another's by an earlier version of TPA", State{Phase: Sleeping, Since: t0, By: "x/1", Replicas: 3, Owed: true}, false, "7", requestLife},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := machine(tt.state)
+			in := Inputs{Now: at(60), IdleTimeout: time.Minute, IdleSince: t0, Ready: 3}
+			var refused, seen time.Time // the first refusal, and when others last saw it at work
+			for ; !m.Held(); in.Now = in.Now.Add(100 * time.Millisecond) {
+				if !refused.IsZero() && in.Now.Sub(refused) > 2*requestLife {
+					t.Fatal("waits for ever")
+				}
+				scale := Scale{Replicas: 3, ResourceVersion: "7"}
+				if !refused.IsZero() && in.Now.Sub(refused) >= 20*time.Second {
+					scale.ResourceVersion = tt.moved
+				}
+				a, r := m.Next(in), Result{}
+				switch a.Kind {
+				case ReadScale:
+					r.Scale = scale
+				case Swap:
+					seen = in.Now
+				case WriteScale:
+					r.Outcome = Refused
+					if tt.lost {
+						r.Outcome, tt.lost = Unknown, false
+					} else if refused.IsZero() {
+						refused, in.Waiting = in.Now, true
+					}
+				case Wait:
+					if !refused.IsZero() && in.Now.Sub(seen) >= TakeOver {
+						t.Fatal("silent for so long that it is taken over")
+					}
+					continue
+				}
+				do(m, a, r, in.Now)
+			}
+			if got := in.Now.Sub(refused); got < tt.want-time.Second || got > tt.want+TakeOver {
+				t.Errorf("a client was let through %v after the first refusal, want about %v", got, tt.want)
+			}
+		})
+	}
+}

@@ -146,32 +146,39 @@ func (m *Machine) considerSleep(in Inputs) Action {
 		return Action{Kind: Swap, State: state}
 	}
 	state := m.prune(in).with(Sleeping, in.Now)
-	state.By, state.Replicas, state.Owed = m.by, m.scale.Replicas, true
+	state.By, state.ScaleVersion, state.Replicas, state.Owed = m.by, m.scale.ResourceVersion, m.scale.Replicas, true
 	return Action{Kind: Swap, State: state}
 }
 
 func (m *Machine) sleeping(in Inputs) Action {
-	mine := m.state.By == m.by
+	mine := m.sleeps(m.state)
 	if at := m.sleepingSeen.Add(TakeOver); !mine && in.Now.Before(at) {
 		return Action{Kind: Wait, At: at}
 	}
-	if mine && !m.sent && (in.Active > 0 || in.Waiting) {
-		return Action{Kind: Swap, State: m.state.claimed(m.me, in.Now)}
+	zero := m.scale != nil && m.scale.Replicas == 0
+	if mine && !m.sent && (in.Active > 0 || in.Waiting || in.Now.Before(m.graceTo) && !zero) {
+		return Action{Kind: Swap, State: m.backAwake(in)}
+	}
+	if mine && in.Now.Before(m.again) {
+		return Action{Kind: Wait, At: m.again}
 	}
 	if m.scale == nil && !m.unreadable {
 		return Action{Kind: ReadScale}
 	}
 	switch {
-	case mine && m.scale != nil && m.scale.Replicas == 0:
+	case mine && zero:
 		return Action{Kind: Swap, State: m.state.with(Asleep, in.Now)}
-	case mine && (m.fenced || m.unreadable):
+	case mine && m.fenced:
 		return Action{Kind: Swap, State: m.backAwake(in)}
 	case mine && m.stamped:
-		m.sent = true
 		return Action{Kind: WriteScale, Scale: *m.scale, Replicas: 0}
 	}
 	state := m.state.with(Sleeping, in.Now)
-	state.By, state.TakenOver = m.by, true
+	state.By, state.TakenOver, state.ScaleVersion = m.by, m.sent, m.state.ScaleVersion
+	if m.scale != nil {
+		state.TakenOver = m.sent && !m.state.outdates(m.scale.ResourceVersion)
+		state.ScaleVersion = m.scale.ResourceVersion
+	}
 	return Action{Kind: Swap, State: state}
 }
 

@@ -11,13 +11,17 @@
 //  2. A proxy gives its claim up (writes it idle) only while it has no connection, and closes its gate before it writes.
 //  3. Sleeping is entered only when no claim is active. While it lasts nobody claims, so that everybody holds.
 //  4. Sleeping ends as Asleep once the scale is known to be 0, or as Awake once no write of 0 can still arrive: because
-//     its author never sent one, or because the scale's resourceVersion has moved past the one that it carries. A proxy
-//     that takes over from a silent one therefore finishes the sleep (its own write moves the resourceVersion) and does
-//     not merely declare the target awake: the old write could still be on its way.
+//     its author sent none, or one that was refused; or because the scale's resourceVersion has moved past ScaleVersion,
+//     which that of no write for this Sleeping exceeds. A proxy that takes over from a silent one therefore finishes the
+//     sleep (its own write moves the resourceVersion) and does not merely declare the target awake: the old write could
+//     still be on its way. Nor does the refusal of its own write tell it that: the right to write 0 may come back. It tries
+//     again until it may, or the resourceVersion has moved. If neither happens, the last resort is that no request is on
+//     its way for longer than requestLife: then clients that are held are answered.
 //
 // From 1–4: 0 replicas are never written while a claim is active. A 0 takes effect only in the Sleeping that it belongs to
 // (4: the Sleeping does not end before), nobody has a claim then (3: none is active on entry, and none is made), and so
-// nobody is connected (1 and 2). Clocks decide how soon a target sleeps and never whether that is safe.
+// nobody is connected (1 and 2). Clocks decide how soon a target sleeps and never whether that is safe; but for the last
+// resort of 4, which goes by one process's own clock.
 //
 // # What is checked
 //
@@ -26,14 +30,22 @@
 //
 //   - rules 1 and 2, by the Lease as it is at the API server: dialsWithClaim
 //   - rule 3, and what follows from the rules: noZeroInUse
-//   - rule 4: zeroOnlyWhileSleeping
+//   - rule 4: zeroOnlyWhileSleeping, and beforeSwap when a Sleeping ends
 //   - what TPA owes is known as long as the scale is 0 by TPA: debtIsKnown
 //   - a person's 0 stays until somebody comes: zeroByHandStays
 //   - from every state, once faults end: whoever waits is served, and the target rests Awake with backends or Asleep: atRest
+//   - from every Sleeping, though 0 may not be written, or the scale not even be read, ever again: whoever waits is let
+//     through: answers
 //
-// Beyond the rules this takes two things for granted. Whoever else writes the Lease changes neither its phase nor a proxy's
-// claim; and if the API server refuses a write of 0 for want of a right, it also refuses the writes of 0 that were sent, or
-// meant, before that one. Not in the exploration: dialing without a claim while the API server is away (package target).
+// The worlds have crashes, processes that are frozen and go on, calls that are given up and carried out later or never,
+// writes that are carried out twice, refusals that end, late watches, clocks that differ, people who scale, proxies that
+// leave or must not sleep, the controller, and an API server that is away, when proxies dial without a claim (package
+// target).
+//
+// Beyond the rules this takes for granted: whoever else writes the Lease changes neither its phase nor a proxy's claim; a
+// request that was refused is not carried out by a copy of it; a write of 0 that is still on its way after requestLife, in
+// the one case in which only time tells, never arrives. And of dialing without a claim: the API server is away for all
+// proxies, each had heard of the Lease as it was before, and each notices.
 //
 //	m := sleep.New("pod-a", "pod-a/x1")
 //	m.Observe(state, true, now)
@@ -68,8 +80,11 @@ type State struct {
 	Since time.Time `json:"since"`
 	// By is the process that entered Sleeping and may write 0.
 	By string `json:"by,omitempty"`
-	// TakenOver says that an earlier process's write of 0 for this Sleeping may still be on its way.
+	// TakenOver says that an earlier write of 0 for this Sleeping may still be on its way.
 	TakenOver bool `json:"takenOver,omitempty"`
+	// ScaleVersion is the scale's resourceVersion that By's write of 0 carries; those of earlier writes for this Sleeping
+	// are the same or older. Empty in a Sleeping that an earlier version of TPA wrote.
+	ScaleVersion string `json:"scaleVersion,omitempty"`
 	// Replicas is what the target last had before TPA put it to sleep; 0 if TPA never did.
 	Replicas int32 `json:"replicas,omitempty"`
 	// Owed says that TPA may have written 0 and has not seen the target back since: opting out must restore Replicas.
@@ -138,6 +153,11 @@ func (s State) anyActive() bool {
 	return false
 }
 
+// outdates reports whether every write of 0 for this Sleeping meets a conflict at a later version of the scale.
+func (s State) outdates(version string) bool {
+	return s.ScaleVersion != "" && version != s.ScaleVersion
+}
+
 // LastUse is when the target was last used, as far as the idle claims tell; active claims are later than any time.
 func (s State) LastUse() time.Time {
 	last := s.Since
@@ -169,7 +189,7 @@ func (s State) lastUser() string {
 // with returns the State in a phase that begins now.
 func (s State) with(p Phase, now time.Time) State {
 	s = s.clone()
-	s.Phase, s.Since, s.By, s.TakenOver = p, now, "", false
+	s.Phase, s.Since, s.By, s.TakenOver, s.ScaleVersion = p, now, "", false, ""
 	return s
 }
 

@@ -37,8 +37,9 @@ type Steward struct {
 	store   *Store
 	process string
 
-	mu    sync.Mutex
-	holds map[key]*holding
+	mu       sync.Mutex
+	holds    map[key]*holding
+	machines int // that have been made
 }
 
 // holding is the controller's part in the protocol for one target.
@@ -90,7 +91,9 @@ func (s *Steward) holding(namespace string, t contract.Target) *holding {
 	defer s.mu.Unlock()
 	h := s.holds[key{namespace, t}]
 	if h == nil {
-		h = &holding{machine: sleep.New(stewardHolder, s.process)}
+		// A machine does not know what one before it has sent: to package sleep that was another process.
+		s.machines++
+		h = &holding{machine: sleep.New(stewardHolder, fmt.Sprintf("%s/%d", s.process, s.machines))}
 		s.holds[key{namespace, t}] = h
 	}
 	return h
