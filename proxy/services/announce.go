@@ -29,10 +29,17 @@ const (
 	announceAgain = time.Minute
 )
 
+// The reasons of Events on a Service whose target does not sleep.
+const (
+	sleepBlocked      = "SleepBlocked"
+	replicasContested = "ReplicasContested"
+)
+
 // notice is something that the owner of a Service should know.
 type notice struct {
 	service string
 	uid     types.UID
+	reason  string // of the Event
 	text    string
 }
 
@@ -159,7 +166,7 @@ func (a *announcer) event(n notice, hour int64) *eventsv1.Event {
 		ReportingController: contract.ProxyName,
 		ReportingInstance:   a.options.Pod,
 		Type:                corev1.EventTypeWarning, // it costs money until somebody acts
-		Reason:              "SleepBlocked",
+		Reason:              n.reason,
 		Action:              "Sleep",
 		Regarding: corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Service", Namespace: a.options.Namespace, Name: n.service, UID: n.uid,

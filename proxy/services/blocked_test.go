@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/target"
 )
 
 func TestTargetIsBlockedWhileConnectionsPassTheProxyBy(t *testing.T) {
@@ -63,17 +64,20 @@ func TestPlanSaysWhyATargetStaysAwake(t *testing.T) {
 	mine := makePod("a", "web", "10.0.0.1").label("set", "web").label("other", "yes")
 	stranger := func() *service { return makeService("other").selects("other", "yes") }
 	for _, tt := range []struct {
-		name    string
-		objects []any
-		known   string // the selector of the target's pods
-		want    string // what the reason names; empty if there is none
-		blocked bool
+		name      string
+		objects   []any
+		known     string // the selector of the target's pods
+		want      string // what the reason names; empty if there is none
+		blocked   bool
+		contested bool
 	}{
-		{"nothing", []any{active("web", 20001), mine}, "set=web", "", false},
-		{"an unmanaged Service", []any{active("web", 20001), mine, stranger()}, "", "Service other, which is not managed", true},
-		{"a mismatch that is not known yet", []any{active("web", 20001), api(), mine}, "", "", false},
-		{"a mismatch", []any{active("web", 20001), api(), mine}, "set=web", "Service api, which selects app=api, selects no pod of deployment/web", false},
-		{"both", []any{active("web", 20001), api(), mine, stranger()}, "set=web", "Service other, which is not managed", true},
+		{"nothing", []any{active("web", 20001), mine}, "set=web", "", false, false},
+		{"an unmanaged Service", []any{active("web", 20001), mine, stranger()}, "", "Service other, which is not managed", true, false},
+		{"a mismatch that is not known yet", []any{active("web", 20001), api(), mine}, "", "", false, false},
+		{"a mismatch", []any{active("web", 20001), api(), mine}, "set=web", "Service api, which selects app=api, selects no pod of deployment/web", false, false},
+		{"both", []any{active("web", 20001), api(), mine, stranger()}, "set=web", "Service other, which is not managed", true, false},
+		{"others who scale it up", []any{active("web", 20001), mine}, "set=web", "others scaled it up 3 times in a row", false, true},
+		{"others who scale it up, and an unmanaged Service", []any{active("web", 20001), mine, stranger()}, "", "Service other", true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := worldOf(tt.objects...)
@@ -84,7 +88,11 @@ func TestPlanSaysWhyATargetStaysAwake(t *testing.T) {
 				}
 				w.PodSelectors = map[contract.Target]labels.Selector{web: selector}
 			}
+			w.Views = map[contract.Target]target.View{web: {Awake: true, Contested: tt.contested}}
 			got := w.Plan().Targets[web]
+			if tt.want != "" && (got.Reason == replicasContested) != (tt.contested && !tt.blocked) {
+				t.Errorf("an Event %s", got.Reason)
+			}
 			if (got.Awake == "") != (tt.want == "") || !strings.Contains(got.Awake, tt.want) {
 				t.Errorf("awake because %q, want %q", got.Awake, tt.want)
 			}

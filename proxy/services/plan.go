@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/sleep"
 	"tpa.dev/tpa/proxy/target"
 )
 
@@ -72,8 +73,8 @@ type TargetPlan struct {
 	ReadySince time.Time
 	// Services are those that the target sleeps and wakes for, the oldest first.
 	Services []types.UID
-	// Awake says to a person why the target does not sleep however idle it is; empty if it does.
-	Awake string
+	// Awake says to a person why the target does not sleep however idle it is; empty if it does. Reason is that of the Event.
+	Awake, Reason string
 }
 
 // Plan works out what to do. Of two Services that claim one proxy port, the older is served.
@@ -166,12 +167,20 @@ func (x *index) target(t contract.Target, users []*corev1.Service, plans map[typ
 		tp.Services = append(tp.Services, svc.UID)
 	}
 	tp.Use.Blocked = x.blocked(users, pods)
-	tp.Awake = tp.Use.Blocked
+	tp.Awake, tp.Reason = tp.Use.Blocked, sleepBlocked
 	if selector := x.PodSelectors[t]; selector != nil && tp.Awake == "" {
 		tp.Awake = x.mismatch(t, selector) // whether it sleeps is decided by the selector as it is then, see Manager.allow
 	}
+	if tp.Awake == "" && x.Views[t].Contested {
+		tp.Awake, tp.Reason = contested, replicasContested
+	}
 	return tp
 }
+
+// contested says what the owner can do about a target that others scale up.
+var contested = fmt.Sprintf("others scaled it up %d times in a row while it was asleep and nobody used it. Have whatever sets "+
+	"its replicas (a GitOps tool, an autoscaler, a script) leave them out; TPA tries again after the next connection",
+	sleep.MaxReverted)
 
 // readyPods returns the ready pods of a target: by its own selector, or, until that is known, by its Services'.
 func (x *index) readyPods(t contract.Target, users []*corev1.Service) []*corev1.Pod {

@@ -156,7 +156,7 @@ func (m *Manager) keep(plan Plan) {
 		}
 		for _, uid := range tp.Services {
 			notices = append(notices, notice{
-				service: plan.Services[uid].Name, uid: uid, text: fmt.Sprintf("%s does not sleep: %s", t, tp.Awake),
+				service: plan.Services[uid].Name, uid: uid, reason: tp.Reason, text: fmt.Sprintf("%s does not sleep: %s", t, tp.Awake),
 			})
 		}
 	}

@@ -13,6 +13,8 @@ const (
 	// Grace follows every failure to reach the API server: proxies that dialed without a claim meanwhile get time to
 	// claim before anybody sleeps, or goes on with a sleep that no 0 was sent for.
 	Grace = 15 * time.Second
+	// MaxReverted is how often in a row others may scale the target up while it is asleep before it is left to them.
+	MaxReverted = 3
 	// requestLife is how long after its sender has given up on it a request may be carried out at most; only where nothing
 	// else tells, see rule 4. The API server ends a request after a minute (kube-apiserver's --request-timeout, by
 	// default), and package target gives up after 5 s, of which this has a reserve.

@@ -429,3 +429,11 @@ func TestRefusalWithAnEarlierWriteOnItsWay(t *testing.T) {
 		})
 	}
 }
+
+// TestContestedLeaseOfBefore: a Lease of an earlier version of TPA says nothing of who scales up.
+func TestContestedLeaseOfBefore(t *testing.T) {
+	state, err := Parse(`{"phase":"Awake","seq":7,"since":"2001-09-09T01:46:40Z","replicas":2,"owed":true}`)
+	if err != nil || state.Contested() || state.ScaleVersion != "" {
+		t.Errorf("%+v, %v", state, err)
+	}
+}

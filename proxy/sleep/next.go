@@ -117,7 +117,7 @@ func (m *Machine) considerSleep(in Inputs) Action {
 	if gone := m.goneActive(in); len(gone) > 0 {
 		return Action{Kind: Verify, Holders: gone}
 	}
-	if in.Blocked || m.state.anyActive() {
+	if in.Blocked || m.state.anyActive() || m.state.Contested() {
 		m.scale = nil
 		return Action{Kind: Wait}
 	}
@@ -210,6 +210,7 @@ func (m *Machine) asleep(in Inputs) Action {
 	}
 	state := m.prune(in).with(Awake, in.Now)
 	state.Owed = false
+	state.Reverted++
 	return Action{Kind: Swap, State: state}
 }
 

@@ -17,6 +17,8 @@
 //     still be on its way. Nor does the refusal of its own write tell it that: the right to write 0 may come back. It tries
 //     again until it may, or the resourceVersion has moved. If neither happens, the last resort is that no request is on
 //     its way for longer than requestLife: then clients that are held are answered.
+//  5. What others scaled up MaxReverted times in a row while it was asleep, without a use in between, does not sleep before
+//     its next use.
 //
 // From 1–4: 0 replicas are never written while a claim is active. A 0 takes effect only in the Sleeping that it belongs to
 // (4: the Sleeping does not end before), nobody has a claim then (3: none is active on entry, and none is made), and so
@@ -31,6 +33,7 @@
 //   - rules 1 and 2, by the Lease as it is at the API server: dialsWithClaim
 //   - rule 3, and what follows from the rules: noZeroInUse
 //   - rule 4: zeroOnlyWhileSleeping, and beforeSwap when a Sleeping ends
+//   - rule 5: leavesContested
 //   - what TPA owes is known as long as the scale is 0 by TPA: debtIsKnown
 //   - a person's 0 stays until somebody comes: zeroByHandStays
 //   - from every state, once faults end: whoever waits is served, and the target rests Awake with backends or Asleep: atRest
@@ -91,6 +94,8 @@ type State struct {
 	Owed bool `json:"owed,omitempty"`
 	// Used is the latest use by holders whose claims are gone.
 	Used time.Time `json:"used,omitzero"`
+	// Reverted counts how often in a row others have scaled the target up while it was asleep, without a use in between.
+	Reverted int `json:"reverted,omitempty"`
 	// NotBefore is the earliest time to sleep: connections that were made before TPA took over get time to settle.
 	NotBefore time.Time `json:"notBefore,omitzero"`
 	// Claims holds each user of the target, by pod name; a holder that starts with "/" is not a pod.
@@ -153,6 +158,9 @@ func (s State) anyActive() bool {
 	return false
 }
 
+// Contested reports whether somebody else wants the target awake: it does not sleep any more before its next use.
+func (s State) Contested() bool { return s.Reverted >= MaxReverted }
+
 // outdates reports whether every write of 0 for this Sleeping meets a conflict at a later version of the scale.
 func (s State) outdates(version string) bool {
 	return s.ScaleVersion != "" && version != s.ScaleVersion
@@ -201,6 +209,7 @@ func (s State) claimed(holder string, now time.Time) State {
 		s = s.with(Awake, now)
 	}
 	s.Claims[holder] = Claim{}
+	s.Reverted = 0
 	return s
 }
 

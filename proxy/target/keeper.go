@@ -50,7 +50,7 @@ type Config struct {
 	// OnDoze, if set, is called when the target has left Awake, before any connection can pass again: what was ready until
 	// now is about to go. It must neither block nor call the Keeper.
 	OnDoze func()
-	// OnPhase, if set, is called after each change of phase. It must neither block nor call the Keeper.
+	// OnPhase, if set, is called after each change of phase and of View.Contested. It must neither block nor call the Keeper.
 	OnPhase func()
 	// OnSleep and OnWake, if set, are called when this process has scaled the target to 0 and back up.
 	OnSleep, OnWake func()
@@ -87,6 +87,8 @@ type View struct {
 	Awake bool
 	// WokeAt is when this process saw the target wake; the zero time if it has not.
 	WokeAt time.Time
+	// Contested says that others have scaled it up again and again while it was asleep: it stays awake until its next use.
+	Contested bool
 }
 
 // New returns a Keeper; nothing happens before Run.
@@ -158,10 +160,11 @@ func (k *Keeper) observe(r record) {
 	if knew && awake && before.Phase != sleep.Awake && k.gate.waiting > 0 {
 		k.waking = &waking{held: k.gate.waitingSince, client: k.gate.source}
 	}
-	if (awake != k.view.Awake || !after.Since.Equal(before.Since)) && k.config.OnPhase != nil {
+	contested := known && after.Contested()
+	if (awake != k.view.Awake || contested != k.view.Contested || !after.Since.Equal(before.Since)) && k.config.OnPhase != nil {
 		k.config.OnPhase()
 	}
-	k.view.Awake = awake
+	k.view.Awake, k.view.Contested = awake, contested
 }
 
 // View returns the target's phase as the data path needs it.

@@ -201,6 +201,49 @@ func TestTargetScaledUpByHandIsAwakeAndIdleFromNow(t *testing.T) {
 	})
 }
 
+// Who scales the target up again and again has it, until somebody uses it.
+func TestTargetThatOthersScaleUpAgainAndAgainIsLeftAwake(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, c *cluster) {
+		told := 0
+		var p *proxy
+		p = c.proxy("a", func(config *Config) { config.OnPhase = func() { told++ } })
+		var writes []int32
+		revert := func() {
+			t.Helper()
+			after(idle + sleep.Recheck)
+			writes = append(writes, 0)
+			wantReplicas(t, c, 0, writes...)
+			c.scaleTo(1)
+			after(sleep.Recheck) // its pod has been ready all along
+			wantPhase(t, c, sleep.Awake)
+		}
+		for range sleep.MaxReverted {
+			if p.View().Contested {
+				t.Error("contested too early")
+			}
+			revert()
+		}
+		after(24 * time.Hour)
+		wantReplicas(t, c, 1, writes...)
+		if !p.View().Contested {
+			t.Error("nobody is told")
+		}
+		before := told
+		p.mustAcquire()
+		if p.View().Contested || told == before {
+			t.Error("a use changes nothing, or is not told")
+		}
+		p.Release()
+		after(idle / 2)
+		for range sleep.MaxReverted - 1 {
+			revert()
+		}
+		if p.View().Contested {
+			t.Error("reverts of before the use count")
+		}
+	})
+}
+
 func TestClaimThatIsLostClosesTheGateAndIsWonBack(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, c *cluster) {
 		p := c.proxy("a")
