@@ -123,8 +123,8 @@ unit: ## unit tests with the race detector
 	cd test/cluster && CGO_ENABLED=1 go test -race ./...
 
 .PHONY: model
-model: ## the model check of sleep and wake within wider bounds than those of unit
-	TPA_MODEL=wide go test -count=1 -v -timeout 60m -run '^TestEveryWorld$$' ./proxy/sleep
+model: ## the model check of sleep and wake within wider bounds than those of unit, and many more random worlds
+	TPA_MODEL=wide go test -count=1 -v -timeout 60m -run '^Test(EveryWorld|RandomWorlds)$$' ./proxy/sleep
 
 .PHONY: integration
 integration: bin/cluster bin/webhook bin/proxy bin/yes bin/helm3/helm bin/helm4/helm ## tests on a real API server without nodes (RUN=: only some)

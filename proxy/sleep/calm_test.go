@@ -1,27 +1,23 @@
 package sleep
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // calm lets the world go on without faults, fairly, until it is at rest; then without any connection; then with one at each
 // process in turn. What must come comes on the way, or the world is broken. Worlds known to come to rest are taken from
 // there, if it is not nil.
 func (w *world) calm(known map[key]struct{}) {
-	w.left, w.sleeps = budget{}, 0
-	for i := range w.procs {
-		p := &w.procs[i]
-		p.stalled = false
-		switch {
-		case !p.alive:
-			w.happen(event{kind: comes, on: i})
-		case p.paused:
-			w.happen(event{kind: resumes, on: i})
-		}
-	}
+	w.mend(nothingDenied)
 	if !w.rest(known) {
 		return
 	}
 	w.empty()
 	for i := range w.procs {
+		if w.procs[i].steward {
+			continue
+		}
 		if !w.rest(known) {
 			return
 		}
@@ -32,6 +28,42 @@ func (w *world) calm(known map[key]struct{}) {
 		w.empty()
 	}
 	w.rest(known)
+}
+
+// answers checks that whoever waits passes the gate, though the API server denies writes of 0, or the scale altogether, for
+// good.
+func (w *world) answers(denied denial, known map[key]struct{}) {
+	w.mend(denied)
+	if !w.used() {
+		w.happen(event{kind: connects})
+	}
+	w.goOn(known, func() bool {
+		return !slices.ContainsFunc(w.procs, func(p proc) bool { return p.waiting > 0 })
+	})
+}
+
+// mend ends all faults but what is denied.
+func (w *world) mend(denied denial) {
+	w.left, w.sleeps = budget{}, 0
+	if w.down {
+		w.happen(event{kind: returns})
+	}
+	if w.denied != denied {
+		w.happen(event{kind: allows, n: int(denied)})
+	}
+	for i := range w.procs {
+		p := &w.procs[i]
+		p.stalled = false
+		switch {
+		case !p.alive:
+			w.happen(event{kind: comes, on: i})
+		case p.paused:
+			w.happen(event{kind: resumes, on: i})
+		}
+		if p.blocked {
+			w.happen(event{kind: unblocks, on: i})
+		}
+	}
 }
 
 // empty ends all connections.
@@ -46,34 +78,43 @@ func (w *world) empty() {
 // rest lets one event after the other happen until there is none any more. It reports false if the world is broken, or is
 // known to come to rest.
 func (w *world) rest(known map[key]struct{}) bool {
+	return w.goOn(known, func() bool { return false })
+}
+
+// goOn lets one event after the other happen until there is none any more, or it is enough. It reports false if the world is
+// broken, or is known to come to that.
+func (w *world) goOn(known map[key]struct{}, enough func() bool) bool {
 	var way []key
-	more := true
-	for n := 0; more && w.broken == nil; n++ {
+	for n := 0; w.broken == nil && !enough(); n++ {
 		if known != nil {
 			w.sleeps = 0 // they do not matter here
 			k := w.key()
 			if _, ok := known[k]; ok {
-				break
+				remember(known, way)
+				return false
 			}
 			way = append(way, k)
 		}
-		var e event
-		if e, more = w.nextInCalm(); more {
-			w.happen(e)
-		} else {
+		e, more := w.nextInCalm()
+		if !more {
 			w.breaks(atRest(w))
+			break
 		}
+		w.happen(e)
 		if n > 5000 {
 			w.breaks(broken("comes to rest", "there is always something to do: %v", e))
 		}
 	}
-	if w.broken != nil {
-		return false
+	if w.broken == nil {
+		remember(known, way)
 	}
+	return w.broken == nil
+}
+
+func remember(known map[key]struct{}, way []key) {
 	for _, k := range way {
 		known[k] = struct{}{}
 	}
-	return !more
 }
 
 // nextInCalm is the one thing that happens next when nothing goes wrong.
@@ -93,8 +134,16 @@ func (w *world) nextInCalm() (event, bool) {
 		return event{kind: follows}, true
 	}
 	for i := range w.procs {
-		if p := &w.procs[i]; w.wants(p, w.intent(p)) {
+		p := &w.procs[i]
+		switch {
+		case p.call.id == 0 && w.wants(p, w.intent(p)):
 			return event{kind: steps, on: i}, true
+		case p.steward && w.canRelease(p):
+			return event{kind: releases, on: i}, true
+		case !p.alive:
+			return event{kind: comes, on: i}, true
+		case p.leaving && w.canExit(p):
+			return event{kind: exits, on: i}, true
 		}
 	}
 	d := w.nextTime()
@@ -103,11 +152,17 @@ func (w *world) nextInCalm() (event, bool) {
 
 // behind reports whether a process has yet to hear of the Lease as it is.
 func (w *world) behind(p *proc) bool {
-	return p.runs() && w.leaseRV > 0 && (p.seenRV != w.leaseRV)
+	return p.runs() && w.leaseRV > 0 && p.seenRV != w.leaseRV && (!p.steward || p.holding)
 }
 
 // wants reports whether an action is something to do now.
 func (w *world) wants(p *proc, a Action) bool {
+	if p.steward && !p.holding {
+		return false
+	}
+	if p.steward && a.Kind == Wait && p.machine.Held() {
+		return true // to note that
+	}
 	return a.Kind != Wait || !a.At.IsZero() && !a.At.After(w.clock(p))
 }
 
@@ -117,7 +172,7 @@ func (w *world) nextTime() time.Duration {
 	var next time.Duration
 	for i := range w.procs {
 		p := &w.procs[i]
-		if !p.runs() || p.call.id != 0 {
+		if !p.runs() || p.call.id != 0 || p.steward && !p.holding {
 			continue
 		}
 		a := w.intent(p)

@@ -10,11 +10,12 @@ import (
 // budget bounds what may still happen in a world.
 type budget struct {
 	connects, faults, hands, sleeps int
-	kinds                           []eventKind // of faults, each of them once; nil: any
+	kinds                           []eventKind // of faults, each of them once; nil: any but outage and denial
+	edits                           []eventKind // of what else others do: each of these once
 }
 
 func (b budget) allows(fault eventKind) bool {
-	return b.faults > 0 && (b.kinds == nil || slices.Contains(b.kinds, fault))
+	return b.faults > 0 && (b.kinds == nil && fault != fails && fault != denies || slices.Contains(b.kinds, fault))
 }
 
 // exploration visits every state that its worlds can reach, breadth first, so that a broken invariant is found on a
@@ -24,9 +25,12 @@ type exploration struct {
 	skews [][]time.Duration
 	// from says where the worlds begin: when the first time is to pass, unless it is another place.
 	from beginning
+	// controlled says that the controller is there, too.
+	controlled bool
 
 	visited map[key]struct{}
 	rests   map[key]struct{}
+	answers map[key]struct{}
 	nodes   []node
 	depth   int
 }
@@ -52,7 +56,7 @@ type pending struct {
 
 // run returns the world that broke an invariant, and how it came to that; nil if none did.
 func (x *exploration) run() (*world, []string) {
-	x.visited, x.rests = map[key]struct{}{}, map[key]struct{}{}
+	x.visited, x.rests, x.answers = map[key]struct{}{}, map[key]struct{}{}, map[key]struct{}{}
 	var layer []pending
 	for i, skews := range x.skews {
 		w := x.first(skews)
@@ -74,14 +78,14 @@ func (x *exploration) run() (*world, []string) {
 				x.visited[k] = struct{}{}
 				x.nodes = append(x.nodes, node{from.node, e})
 				n := int32(len(x.nodes) - 1)
-				if w.broken == nil {
-					calm := w.clone()
-					if calm.calm(x.rests); calm.broken != nil {
-						return calm, x.trace(n)
-					}
-				}
 				if w.broken != nil {
-					return w, x.trace(n)
+					return w, x.trace(n, nil)
+				}
+				for _, end := range x.ends(w) {
+					calm := w.clone()
+					if end(calm); calm.broken != nil {
+						return calm, x.trace(n, end)
+					}
 				}
 				if w.sleeps <= x.left.sleeps {
 					next = append(next, pending{w, n})
@@ -93,9 +97,23 @@ func (x *exploration) run() (*world, []string) {
 	return nil, nil
 }
 
+// ends are what must go well from a world on.
+func (x *exploration) ends(w *world) []func(*world) {
+	ends := []func(*world){func(w *world) { w.calm(x.rests) }}
+	if w.lease.Phase == Sleeping {
+		ends = append(ends,
+			func(w *world) { w.answers(zeroDenied, x.answers) },
+			func(w *world) { w.answers(scaleDenied, x.answers) })
+	}
+	return ends
+}
+
 // first is a world to begin with.
 func (x *exploration) first(skews []time.Duration) *world {
 	w := newWorld(skews...)
+	if x.controlled {
+		w.withController()
+	}
 	for {
 		e, _ := w.nextInCalm()
 		zero := len(w.flights) > 0 && w.flights[0].action.Kind == WriteScale
@@ -109,7 +127,7 @@ func (x *exploration) first(skews []time.Duration) *world {
 }
 
 // trace tells how a state was reached, and what follows in calm.
-func (x *exploration) trace(n int32) []string {
+func (x *exploration) trace(n int32, end func(*world)) []string {
 	var way []event
 	for ; x.nodes[n].parent >= 0; n = x.nodes[n].parent {
 		way = append(way, x.nodes[n].e)
@@ -121,9 +139,11 @@ func (x *exploration) trace(n int32) []string {
 	for i := len(way) - 1; i >= 0; i-- {
 		w.happen(way[i])
 	}
-	if w.broken == nil {
+	if end != nil {
 		w.say("and in calm:")
-		w.calm(nil)
+		clear(x.rests)
+		clear(x.answers)
+		end(w)
 	}
 	return trace
 }
@@ -141,12 +161,26 @@ func (w *world) events() []event {
 			add(kind, on)
 		}
 	}
+	edit := func(kind eventKind, on int) {
+		if slices.Contains(w.left.edits, kind) {
+			add(kind, on)
+		}
+	}
 	for i, f := range w.flights {
 		switch {
 		case f.answer == nil:
+			if !w.awaited(f) {
+				add(vanishes, i)
+			}
+			if w.down {
+				break
+			}
 			add(arrives, i)
 			if f.action.Kind == ReadScale || f.action.Kind == WriteScale {
 				fault(refused, i)
+			}
+			if f.action.Kind == Swap || f.action.Kind == WriteScale {
+				fault(repeats, i)
 			}
 		case w.procs[f.from].runs():
 			add(answered, i)
@@ -164,25 +198,64 @@ func (w *world) events() []event {
 			fault(dies, i)
 			continue
 		}
-		if p.call.id == 0 {
-			add(steps, i)
-		} else {
+		switch {
+		case p.call.id != 0 && w.down:
+			add(givesUp, i)
+		case p.call.id != 0:
 			fault(givesUp, i)
+		case !p.steward || p.holding:
+			add(steps, i)
 		}
-		if w.behind(p) {
+		if w.behind(p) && !w.down {
 			add(watches, i)
 		}
+		fault(pauses, i)
+		fault(restarts, i)
+		if p.steward {
+			if p.call.id == 0 && w.canHold() {
+				edit(holds, i)
+			}
+			if p.call.id == 0 && w.leaseRV > 0 {
+				edit(settles, i)
+			}
+			if w.canRelease(p) {
+				add(releases, i)
+			}
+			continue
+		}
+		fault(dies, i)
 		if w.left.connects > 0 {
 			add(connects, i)
 		}
 		if p.active > 0 {
 			add(disconnects, i)
 		}
-		fault(pauses, i)
-		fault(restarts, i)
-		fault(dies, i)
+		if w.down && p.waiting > 0 && !p.open && w.mayDare(p) {
+			add(dares, i)
+		}
+		if !p.leaving {
+			edit(leaves, i)
+		} else if w.canExit(p) {
+			add(exits, i)
+		}
+		if !p.blocked {
+			edit(blocks, i)
+		} else {
+			add(unblocks, i)
+		}
 	}
 	fault(bumps, 0)
+	switch {
+	case w.down:
+		add(returns, 0)
+	case w.canFail():
+		fault(fails, 0)
+	}
+	if w.denied != nothingDenied {
+		add(allows, 0)
+	} else if w.left.allows(denies) {
+		all = append(all, event{kind: denies, n: int(zeroDenied)}, event{kind: denies, n: int(scaleDenied)})
+	}
 	if w.left.hands > 0 {
 		for _, n := range []int{0, 3} {
 			if int32(n) != w.scale {
@@ -193,7 +266,7 @@ func (w *world) events() []event {
 	if w.pods != w.scale {
 		add(follows, 0)
 	}
-	if d := w.nextTime(); d > 0 {
+	if d := w.nextTime(); d > 0 && !w.down { // an outage may as well be short: what takes time is to try again in vain
 		e := event{kind: passes, n: int(d / time.Millisecond)}
 		if !w.settled() {
 			e.kind = lags
@@ -203,6 +276,28 @@ func (w *world) events() []event {
 		}
 	}
 	return all
+}
+
+// canFail reports whether an outage of the API server may begin: everybody has heard of the Lease as it is. One who has not
+// dials without a claim, and a sleep that it has missed may be about to end its backends.
+func (w *world) canFail() bool {
+	return w.leaseRV > 0 && !slices.ContainsFunc(w.procs, func(p proc) bool { return p.paused || p.alive && p.seenRV != w.leaseRV && !p.steward })
+}
+
+// canHold reports whether the controller would claim the target: there is a Lease, and no 0 by a person.
+func (w *world) canHold() bool {
+	return w.leaseRV > 0 && (w.scale > 0 || w.lease.Phase == Sleeping || w.lease.Owed)
+}
+
+// canRelease reports whether the controller has a claim and nothing else to do.
+func (w *world) canRelease(p *proc) bool {
+	_, held := w.lease.Claims[controller]
+	return held && p.runs() && !p.holding && p.call.id == 0
+}
+
+// canExit reports whether a process that leaves has done what it could.
+func (w *world) canExit(p *proc) bool {
+	return p.runs() && p.call.id == 0 && p.active+p.waiting == 0 && w.intent(p).Kind == Wait
 }
 
 // settled reports whether everything has arrived that somebody waits for.
@@ -219,7 +314,7 @@ func (x *exploration) check(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	w, trace := x.run()
-	t.Logf("%d states, %d more in calm, %d events deep, %v", len(x.visited), len(x.rests), x.depth, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d states, %d more in calm, %d events deep, %v", len(x.visited), len(x.rests)+len(x.answers), x.depth, time.Since(began).Round(time.Millisecond))
 	if w == nil {
 		return
 	}

@@ -15,10 +15,36 @@ func broken(name, format string, args ...any) *violation {
 
 func beforeScale(w *world, replicas int32) *violation {
 	if replicas == 0 && w.scale > 0 {
-		return first(w, noZeroInUse, zeroOnlyWhileSleeping)
+		return first(w, noZeroInUse, zeroOnlyWhileSleeping, leavesContested)
 	}
 	if replicas > 0 {
 		return first(w, zeroByHandStays)
+	}
+	return nil
+}
+
+// beforeSwap: a Sleeping ends as Awake only when no write of 0 for it can arrive any more (rule 4). Where the time that a
+// request lives at most is the reason, that is taken for granted, of requests that old.
+func beforeSwap(w *world, f flight) *violation {
+	if w.lease.Phase != Sleeping || f.action.State.Phase != Awake {
+		return nil
+	}
+	for i, zero := range w.flights {
+		if zero.action.Kind != WriteScale || zero.action.Replicas != 0 || zero.answer != nil || w.late(zero) {
+			continue
+		}
+		if age := w.now.Sub(zero.sent); !f.bound || age < requestLife {
+			return broken("no zero outlives", "the Sleeping ends as Awake while a 0 is on its way since %v", age)
+		}
+		w.flights[i].answer = &Result{Outcome: Refused}
+	}
+	return nil
+}
+
+// leavesContested: what others have scaled up again and again is left to them.
+func leavesContested(w *world) *violation {
+	if w.reverted >= MaxReverted {
+		return broken("leaves contested", "0 replicas written after others have ended %d sleeps in a row", w.reverted)
 	}
 	return nil
 }
@@ -58,10 +84,11 @@ func zeroByHandStays(w *world) *violation {
 func always(w *world) *violation { return first(w, dialsWithClaim, debtIsKnown) }
 
 // dialsWithClaim: a gate is open, and a connection inside, only while the target is awake and the proxy's claim is active
-// (rules 1 and 2), by the Lease as it is and not as the proxy knows it.
+// (rules 1 and 2), by the Lease as it is and not as the proxy knows it; but for those that dialed without one while the API
+// server was away.
 func dialsWithClaim(w *world) *violation {
 	for _, p := range w.procs {
-		if p.alive && (p.open || p.active > 0) && !w.lease.holds(p.pod) {
+		if p.alive && !p.dared && (p.open || p.active > 0) && !w.lease.holds(p.pod) {
 			return broken("dials with a claim", "%s is open (%v) with %d connections inside and has no claim", p.pod, p.open, p.active)
 		}
 	}
@@ -86,7 +113,11 @@ func atRest(w *world) *violation {
 		}
 		in = in || p.active > 0
 	}
+	if _, held := w.lease.Claims[controller]; held {
+		return broken("rests as used", "the controller holds the target for ever")
+	}
 	switch {
+	case !in && w.lease.Contested() && w.lease.Phase == Awake:
 	case in && (w.lease.Phase != Awake || w.scale == 0 || w.pods == 0):
 		return broken("rests as used", "a connection is inside, the phase is %s for ever, with %d replicas and %d pods", w.lease.Phase, w.scale, w.pods)
 	case !in && (w.lease.Phase != Asleep || w.scale != 0):

@@ -40,8 +40,8 @@ type encoder struct {
 	w     *world
 	order []int
 	b     []byte
-	// gone are pods and processes that are no more, by when they were met first.
-	gone []string
+	// gone are pods and processes that are no more, versions the scale's older ones, by when they were met first.
+	gone, versions []string
 }
 
 func (e *encoder) int(ns ...int) {
@@ -89,12 +89,26 @@ func (e *encoder) name(name string) {
 			return
 		}
 	}
-	i := slices.Index(e.gone, name)
-	if i < 0 {
-		i = len(e.gone)
-		e.gone = append(e.gone, name)
+	e.int(16 + place(&e.gone, name))
+}
+
+// version encodes a resourceVersion of the scale: the present one, or which other.
+func (e *encoder) version(v string) {
+	if v == strconv.Itoa(e.w.scaleRV) {
+		e.int(-1)
+		return
 	}
-	e.int(16 + i)
+	e.int(place(&e.versions, v))
+}
+
+// place is where a name is in a list, to which it is added if it is new.
+func place(list *[]string, name string) int {
+	i := slices.Index(*list, name)
+	if i < 0 {
+		i = len(*list)
+		*list = append(*list, name)
+	}
+	return i
 }
 
 // phase encodes the phase and when it began: for what is idle since then, and for who has missed that it ended.
@@ -110,7 +124,10 @@ func (e *encoder) state(s State) {
 	e.phase(s)
 	e.name(s.By)
 	e.bits(s.TakenOver, s.Owed)
-	e.int(int(s.Replicas))
+	e.int(int(s.Replicas), s.Reverted)
+	if s.Phase == Sleeping {
+		e.version(s.ScaleVersion)
+	}
 	e.time(s.Used)
 	e.time(s.NotBefore)
 	e.int(len(s.Claims))
@@ -135,16 +152,19 @@ func (e *encoder) state(s State) {
 
 func (e *encoder) scale(s Scale) {
 	e.int(int(s.Replicas))
-	e.bits(s.ResourceVersion == strconv.Itoa(e.w.scaleRV))
+	e.version(s.ResourceVersion)
 }
 
 func (e *encoder) world() {
 	w := e.w
 	e.int(w.left.connects, w.left.faults, w.left.hands, w.sleeps, int(w.scale), int(w.pods))
-	for _, kind := range w.left.kinds {
-		e.int(int(kind))
+	e.int(len(w.left.kinds), int(w.denied), w.reverted)
+	for _, kinds := range [...][]eventKind{w.left.kinds, w.left.edits} {
+		for _, kind := range kinds {
+			e.int(int(kind))
+		}
 	}
-	e.bits(w.hand, w.ours, w.theirs, w.denied, w.leaseRV == 0)
+	e.bits(w.hand, w.ours, w.theirs, w.down, w.leaseRV == 0)
 	e.state(w.lease)
 	e.int(len(w.flights))
 	for _, i := range e.order {
@@ -158,7 +178,7 @@ func (e *encoder) world() {
 }
 
 func (e *encoder) proc(p *proc) {
-	e.bits(p.alive, p.open, p.paused)
+	e.bits(p.alive, p.open, p.paused, p.steward, p.holding, p.leaving, p.blocked, p.unreached, p.bold, p.dared)
 	if !p.alive {
 		return
 	}
@@ -179,6 +199,13 @@ func (e *encoder) machine(p *proc, m *Machine) {
 	if sleeping {
 		e.until(p, m.sleepingSeen.Add(TakeOver))
 	}
+	if m.sleeps(m.state) {
+		e.until(p, m.again)
+		if m.sent {
+			e.until(p, m.doubtFrom.Add(requestLife))
+		}
+	}
+	e.bits(p.lost.After(m.lostAt))
 	if p.seenRV != e.w.leaseRV {
 		e.state(m.state)
 	}
@@ -198,7 +225,7 @@ func (e *encoder) flight(f flight) {
 	a := f.action
 	awaited := e.w.awaited(f)
 	e.int(int(a.Kind))
-	e.bits(awaited, f.answer == nil, a.GivesUp)
+	e.bits(awaited, f.answer == nil, a.GivesUp, f.plain, f.bound)
 	if f.answer != nil {
 		e.int(int(f.answer.Outcome))
 		e.scale(f.answer.Scale)
@@ -218,6 +245,9 @@ func (e *encoder) flight(f flight) {
 	case WriteScale:
 		e.scale(a.Scale)
 		e.int(int(a.Replicas))
+		if a.Replicas == 0 && f.answer == nil && !e.w.late(f) {
+			e.until(&e.w.procs[f.from], e.w.clock(&e.w.procs[f.from]).Add(f.sent.Add(requestLife).Sub(e.w.now)))
+		}
 	case Verify:
 		e.int(len(a.Holders))
 		for _, h := range a.Holders {

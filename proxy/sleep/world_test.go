@@ -21,9 +21,12 @@ type world struct {
 	ours    bool  // the scale is 0, and TPA was the last who wrote it
 	theirs  bool  // the scale is 0 by a person, and nobody has come since
 
-	// denied says that no process has the right to write 0: as gaveUp takes it, until every write that was sent or meant
-	// before has been refused as well.
-	denied bool
+	// denied says what the API server refuses for now.
+	denied denial
+	// down says that the API server is away, for everybody.
+	down bool
+	// reverted is how often in a row a person's scaling ended a sleep that nobody had ended by a use.
+	reverted int
 
 	procs   []proc
 	flights []flight
@@ -36,6 +39,14 @@ type world struct {
 	broken *violation
 	log    func(format string, args ...any) // nil: nobody reads it
 }
+
+type denial int
+
+const (
+	nothingDenied denial = iota
+	zeroDenied           // writes of 0
+	scaleDenied          // reading and writing the scale
+)
 
 // proc is one proxy process as package target runs it: a machine, a gate and the connections inside.
 type proc struct {
@@ -51,6 +62,17 @@ type proc struct {
 	call    flight // the request it waits for; its id is 0 if there is none
 	paused  bool
 	stalled bool // its requests and answers do not move; its watch does
+	leaving bool
+	blocked bool
+	// steward says that this is the controller (package target): it has no connections, its claim is no pod's, and holding
+	// is that it is about to get it.
+	steward, holding bool
+	// unreached says that its last call failed because the API server was away, lost when it last noticed that; bold, that
+	// it dials without a claim meanwhile.
+	unreached, bold bool
+	// dared says that there may be connections from then.
+	dared bool
+	lost  time.Time
 }
 
 // flight is a request on its way, or the answer to one.
@@ -59,6 +81,11 @@ type flight struct {
 	action   Action
 	leaseRV  int
 	answer   *Result
+	sent     time.Time
+	// plain says that it is no action of a machine.
+	plain bool
+	// bound says that it ends a Sleeping because no older request can be on its way any more.
+	bound bool
 }
 
 // newWorld returns a world with a proxy for each skew, a target of two replicas and no Lease.
@@ -70,6 +97,14 @@ func newWorld(skews ...time.Duration) *world {
 	}
 	return w
 }
+
+// withController adds the controller.
+func (w *world) withController() {
+	w.procs = append(w.procs, proc{pod: controller, steward: true})
+	w.start(len(w.procs) - 1)
+}
+
+const controller = "/controller"
 
 // clone copies the world. What its machines, states and results point to is never changed.
 func (w *world) clone() *world {
@@ -88,8 +123,11 @@ func (w *world) say(format string, args ...any) {
 func (w *world) start(i int) {
 	w.ids++
 	p := &w.procs[i]
-	*p = proc{pod: p.pod, skew: p.skew, alive: true, machine: *New(p.pod, p.pod+"/"+strconv.Itoa(w.ids))}
+	*p = proc{pod: p.pod, skew: p.skew, alive: true, steward: p.steward, machine: *New(p.pod, p.pod+"/"+strconv.Itoa(w.ids))}
 	p.idle = w.clock(p)
+	if w.down || slices.ContainsFunc(w.procs, func(p proc) bool { return p.dared }) {
+		p.lost = w.clock(p)
+	}
 }
 
 func (w *world) clock(p *proc) time.Time { return w.now.Add(p.skew) }
@@ -103,20 +141,31 @@ func (w *world) observe(p *proc) {
 	w.swing(p)
 }
 
-// swing opens or closes the gate as the claim says.
+// swing opens or closes the gate as the claim says, or as it must be without.
 func (w *world) swing(p *proc) {
-	p.open = p.machine.Held() && (p.call.id == 0 || !p.call.action.GivesUp)
+	p.bold = w.mayDare(p) && (p.open || p.bold)
+	p.dared = (p.dared || p.bold) && !p.machine.Held() && p.active > 0 || p.bold
+	p.open = (p.machine.Held() || p.bold) && (p.call.id == 0 || !p.call.action.GivesUp)
 	if p.open {
 		p.active, p.waiting = p.active+p.waiting, 0
 	}
+}
+
+// mayDare reports whether a process without a claim may dial because the API server is away.
+func (w *world) mayDare(p *proc) bool {
+	state, ok := p.machine.State()
+	return p.unreached && ok && state.Phase == Awake && w.pods > 0 && !p.machine.Held()
 }
 
 const idleTimeout = 20 * time.Second
 
 func (w *world) inputs(p *proc) Inputs {
 	in := Inputs{
-		Now: w.clock(p), Active: p.active, IdleSince: p.idle, Waiting: p.waiting > 0, Ready: int(w.pods),
-		IdleTimeout: idleTimeout,
+		Now: w.clock(p), Active: p.active, IdleSince: p.idle, Waiting: p.waiting > 0, Ready: int(w.pods), Starting: w.scale > w.pods,
+		IdleTimeout: idleTimeout, Leaving: p.leaving, Blocked: p.blocked, Lost: p.lost,
+	}
+	if p.steward {
+		return Inputs{Now: w.clock(p), Waiting: true, IdleTimeout: time.Hour}
 	}
 	if state, ok := p.machine.State(); ok {
 		for holder := range state.Claims {
@@ -142,6 +191,7 @@ func (w *world) intent(p *proc) Action {
 func (w *world) step(i int) {
 	p := &w.procs[i]
 	a := p.machine.Next(w.inputs(p))
+	p.holding = p.holding && !(a.Kind == Wait && p.machine.Held())
 	if a.Kind == Wait || a.GivesUp && p.active+p.waiting > 0 {
 		return
 	}
@@ -149,13 +199,19 @@ func (w *world) step(i int) {
 }
 
 func (w *world) send(i int, a Action) {
-	p := &w.procs[i]
+	w.call(flight{from: i, action: a, leaseRV: w.procs[i].seenRV})
+}
+
+func (w *world) call(f flight) {
+	p, a := &w.procs[f.from], f.action
 	w.ids++
-	p.call = flight{id: w.ids, from: i, action: a, leaseRV: p.seenRV}
-	w.flights = append(w.flights, p.call)
+	f.id, f.sent = w.ids, w.now
+	f.bound = p.machine.state.Phase == Sleeping && p.machine.fenced && p.machine.sent
+	p.call = f
+	w.flights = append(w.flights, f)
 	w.say("  %s asks to %s", p.machine.by, a.words())
 	w.swing(p)
-	if w.prompt && (a.Kind == ReadLease || a.Kind == ReadScale || a.Kind == Verify) {
+	if w.prompt && !w.down && (a.Kind == ReadLease || a.Kind == ReadScale || a.Kind == Verify) {
 		w.happen(event{kind: arrives, on: len(w.flights) - 1})
 		if a.Kind == ReadLease {
 			w.happen(event{kind: answered, on: len(w.flights) - 1})
@@ -166,9 +222,15 @@ func (w *world) send(i int, a Action) {
 // end is how a process takes in the end of the call it waits for.
 func (w *world) end(i int, r Result) {
 	p := &w.procs[i]
-	a := p.call.action
+	a, plain := p.call.action, p.call.plain
 	p.call = flight{}
+	if plain {
+		return
+	}
 	p.machine.Done(a, r, w.clock(p))
+	if r.Outcome != Conflict {
+		p.unreached = r.Outcome == Unknown && w.down
+	}
 	switch {
 	case (a.Kind == Swap || a.Kind == ReadLease) && r.Outcome == OK:
 		w.observe(p)
@@ -187,12 +249,22 @@ func (w *world) apply(f flight) Result {
 	by := w.procs[f.from].pod
 	switch a := f.action; a.Kind {
 	case Swap:
+		w.breaks(beforeSwap(w, f))
+		switch {
+		case a.State.anyActive():
+			w.reverted = 0
+		case w.lease.Phase == Asleep && a.State.Phase == Awake:
+			w.reverted++
+		}
 		w.lease, w.leaseRV = a.State, w.leaseRV+1
 		w.say("  the Lease, by %s: %s", by, w.lease)
 	case ReadScale:
+		if w.denied == scaleDenied {
+			return Result{Outcome: Refused}
+		}
 		return Result{Scale: Scale{w.scale, strconv.Itoa(w.scaleRV)}}
 	case WriteScale:
-		if w.denied && a.Replicas == 0 {
+		if w.denied == scaleDenied || w.denied == zeroDenied && a.Replicas == 0 {
 			return Result{Outcome: Refused}
 		}
 		w.say("  the scale, by %s: %d", by, a.Replicas)
@@ -231,7 +303,7 @@ func (w *world) breaks(v *violation) {
 
 // used reports whether anybody uses the target or waits for it.
 func (w *world) used() bool {
-	return slices.ContainsFunc(w.procs, func(p proc) bool { return p.active+p.waiting > 0 })
+	return slices.ContainsFunc(w.procs, func(p proc) bool { return p.active+p.waiting > 0 || p.holding })
 }
 
 // words is the action as a reader of a trace wants it.
