@@ -15,7 +15,7 @@ type Inputs struct {
 	Served bool
 	// Ready is the number of ready backends.
 	Ready int
-	// Starting says that there are pods which may become ready.
+	// Starting says that there are pods which have been about to become ready for long.
 	Starting bool
 	// IdleTimeout is how long the target is unused before it sleeps.
 	IdleTimeout time.Duration
