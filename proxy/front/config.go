@@ -74,13 +74,17 @@ type Settings struct {
 	WakeTimeout time.Duration
 	// MaxHeld is how many connections are held at once; the next is refused. Default 1024; at least 1.
 	MaxHeld int
-	// WakeOnData makes a connection wait for its first byte before it wakes the target. Default false: it wakes at once.
+	// WakeOnData makes a connection wait for its first byte, for WakeTimeout, before it wakes the target. Default false: it
+	// wakes at once.
 	// While the target is awake it makes no difference.
 	WakeOnData bool
 	// IgnoreSources are client networks whose connections neither wake nor count. Default none.
 	IgnoreSources []netip.Prefix
 	// Affinity sends all connections of one client address to one backend. Default false: to the least loaded.
 	Affinity bool
+	// OnMissing, if set, says that the target does not exist: connections that are held, or would have to be, are refused,
+	// and OnMissing is called for each of the latter. It must not block. Default nil: it exists.
+	OnMissing func()
 	// ProxyProtocol is the version of the header that backends are sent first. Default 0, none; 1 or 2.
 	ProxyProtocol ProxyProtocol
 }

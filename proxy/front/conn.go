@@ -15,6 +15,8 @@ import (
 var (
 	errBudget  = errors.New("too many connections held")
 	errAsleep  = errors.New("target is asleep")
+	errMissing = errors.New("target does not exist")
+	errNoData  = errors.New("no byte from the client")
 	errTimeout = errors.New("wake timeout")
 	errWake    = errors.New("wake")
 	errDial    = errors.New("connect to backend")
@@ -163,12 +165,15 @@ func (c *conn) admit(settings *Settings) error {
 	}
 }
 
-// firstByte waits, for as long as the client likes, in one of the places for held connections.
+// firstByte waits in one of the places for held connections, and not longer than for a backend: clients that only connect
+// must not take all places from the others.
 func (c *conn) firstByte() error {
 	if err := c.place.take(); err != nil {
 		return err
 	}
-	return hold.FirstByte(c.s.ctx, c.client)
+	ctx, cancel := context.WithTimeoutCause(c.s.ctx, c.place.timeout, errNoData)
+	defer cancel()
+	return hold.FirstByte(ctx, c.client)
 }
 
 // proxy connects to a backend, held until there is one, and has a session relay.
@@ -242,8 +247,12 @@ func (c *conn) outcome(err error) Outcome {
 		return RefusedBudget
 	case errors.Is(err, errAsleep):
 		return RefusedAsleep
+	case errors.Is(err, errMissing):
+		return RefusedMissing
 	case errors.Is(err, hold.ErrGone):
 		return ClientGone
+	case errors.Is(err, errNoData):
+		return NoData
 	case errors.Is(err, errTimeout) && (errors.Is(err, errWake) || errors.Is(err, backend.ErrNoBackend)):
 		return WakeTimeout
 	case errors.Is(err, errWake):

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -273,7 +272,7 @@ func TestUncounted(t *testing.T) {
 }
 
 func TestWakeOnData(t *testing.T) {
-	w := newWorld(t, false, Settings{WakeOnData: true, WakeTimeout: 20 * time.Millisecond}, nil)
+	w := newWorld(t, false, Settings{WakeOnData: true}, nil)
 	w.echo()
 	// Port checks: connect and leave. None wakes.
 	for _, leave := range []func(*net.TCPConn){tcptest.Reset, func(c *net.TCPConn) { _ = c.Close() }} {
@@ -283,25 +282,30 @@ func TestWakeOnData(t *testing.T) {
 		w.wantHeld(0)
 	}
 	w.wantEnded(ClientGone, 2)
-	// Silence may last longer than the wake timeout.
 	silent := w.dial()
 	w.wantHeld(1)
-	_ = silent.SetReadDeadline(time.Now().Add(60 * time.Millisecond))
-	var b [1]byte
-	if _, err := silent.Read(b[:]); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("read %v, want to be kept", err)
-	}
 	if _, acquired, waiting := w.target.counts(); acquired+waiting != 0 {
 		t.Error("a silent connection wakes")
 	}
-	w.SetSettings(Settings{WakeOnData: true})
 	c := w.dial()
 	tcptest.Write(t, c, "ping")
 	w.wantWaiting(1)
 	w.target.wake()
 	tcptest.WantRead(t, c, "ping")
-	_ = silent.SetReadDeadline(time.Now().Add(tcptest.Patience))
 	wantEcho(t, silent)
+}
+
+// TestWakeOnDataEndsSilence: a client that sends nothing keeps its place for as long as one that waits for a backend.
+func TestWakeOnDataEndsSilence(t *testing.T) {
+	w := newWorld(t, false, Settings{WakeOnData: true, WakeTimeout: 50 * time.Millisecond}, nil)
+	tcptest.WantReset(t, w.dial())
+	w.wantEnded(NoData, 1)
+	if got := <-w.held; got.Outcome != NoData || got.Waited < 50*time.Millisecond {
+		t.Errorf("held for %s until %s", got.Waited, got.Outcome)
+	}
+	if _, acquired, waiting := w.target.counts(); acquired+waiting != 0 {
+		t.Error("a silent connection wakes")
+	}
 }
 
 // While the target is awake, waiting for data would break protocols in which the server speaks first.

@@ -42,12 +42,16 @@ func (p *place) enter() (context.Context, error) {
 	if p.watching() {
 		return p.ctx, nil
 	}
+	s := p.conn.s
+	holding, err := s.mayHold()
+	if err != nil {
+		return nil, err
+	}
 	if err := p.take(); err != nil {
 		return nil, err
 	}
 	p.since = time.Now()
-	s := p.conn.s
-	timed, stopTimer := context.WithTimeoutCause(s.ctx, p.timeout, errTimeout)
+	timed, stopTimer := context.WithTimeoutCause(holding, p.timeout, errTimeout)
 	ctx, cancel := context.WithCancelCause(timed)
 	unwatch := hold.Watch(p.conn.client, func() { cancel(hold.ErrGone) })
 	p.ctx = ctx

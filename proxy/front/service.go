@@ -32,6 +32,9 @@ type Service struct {
 	ctx    context.Context // ends with Close; the cause is ErrClosed
 	cancel context.CancelCauseFunc
 
+	// holding is that of the held connections; it ends with ctx, or when the target does not exist.
+	holding atomic.Pointer[holding]
+
 	opening sync.Mutex // one change of the listeners at a time: closing one takes a moment
 
 	mu    sync.Mutex
@@ -65,6 +68,7 @@ func New(config Config) *Service {
 		uncounted: make(map[*uncounted]struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.holding.Store(s.newHolding())
 	s.SetSettings(Settings{})
 	return s
 }
@@ -76,6 +80,7 @@ func (s *Service) SetSettings(settings Settings) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settings.Store(&settings)
+	s.setMissing(settings.OnMissing != nil)
 	s.held.SetMax(settings.MaxHeld)
 	s.countAll()
 	for _, pool := range s.pools {

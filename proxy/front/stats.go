@@ -12,20 +12,23 @@ type Outcome int
 
 // The outcomes. Every accepted connection has exactly one, counted when it ends.
 const (
-	Relayed       Outcome = iota // connected to a backend and relayed to the end, a reset by either peer included
-	RefusedBudget                // there was no place left to hold it
-	RefusedFull                  // the proxy has as many connections as it may
-	RefusedAsleep                // it may not wake the target, which was asleep
-	ClientGone                   // the client left while it was held
-	WakeTimeout                  // no backend appeared in time
-	WakeError                    // the target could not be claimed or woken
-	DialError                    // backends existed, but none could be reached
-	Aborted                      // ended by Close, or by Drain giving up
+	Relayed        Outcome = iota // connected to a backend and relayed to the end, a reset by either peer included
+	RefusedBudget                 // there was no place left to hold it
+	RefusedFull                   // the proxy has as many connections as it may
+	RefusedAsleep                 // it may not wake the target, which was asleep
+	RefusedMissing                // the target does not exist
+	ClientGone                    // the client left while it was held
+	NoData                        // the client sent nothing, and its first byte would have woken the target
+	WakeTimeout                   // no backend appeared in time
+	WakeError                     // the target could not be claimed or woken
+	DialError                     // backends existed, but none could be reached
+	Aborted                       // ended by Close, or by Drain giving up
 	outcomes
 )
 
 var outcomeNames = [outcomes]string{
-	"relayed", "refused_budget", "refused_full", "refused_asleep", "client_gone", "wake_timeout", "wake_error", "dial_error", "aborted",
+	"relayed", "refused_budget", "refused_full", "refused_asleep", "refused_missing", "client_gone", "no_data",
+	"wake_timeout", "wake_error", "dial_error", "aborted",
 }
 
 // String returns the name used for metrics, such as "refused_budget".

@@ -47,10 +47,13 @@ type Config struct {
 	Lost func() time.Time
 	// Allow, if set, is asked before the target is put to sleep, with the selector of its pods. It returns why not.
 	Allow func(podSelector string) string
+	// Held, if set, tells whether a connection that has passed may still be without a backend. It must neither block nor call
+	// the Keeper. Default: one may be.
+	Held func() bool
 	// OnDoze, if set, is called when the target has left Awake, before any connection can pass again: what was ready until
 	// now is about to go. It must neither block nor call the Keeper.
 	OnDoze func()
-	// OnPhase, if set, is called after each change of phase and of View.Contested. It must neither block nor call the Keeper.
+	// OnPhase, if set, is called after each change of View. It must neither block nor call the Keeper.
 	OnPhase func()
 	// OnSleep and OnWake, if set, are called when this process has scaled the target to 0 and back up.
 	OnSleep, OnWake func()
@@ -73,6 +76,8 @@ type Keeper struct {
 	lifted   bool                 // what it said before does not count any more
 	alive    map[string]time.Time // holders that the API server knows, whatever Gone says, until a time
 	ready    int
+	starting time.Time // since when there are pods that may become ready; the zero time if there are none
+	absence  absence
 	givingUp bool
 	retired  bool
 	lastErr  error
@@ -89,6 +94,8 @@ type View struct {
 	WokeAt time.Time
 	// Contested says that others have scaled it up again and again while it was asleep: it stays awake until its next use.
 	Contested bool
+	// MissingSince is when this process first missed the workload; the zero time if it exists, as far as is known.
+	MissingSince time.Time
 }
 
 // New returns a Keeper; nothing happens before Run.
@@ -184,6 +191,25 @@ func (k *Keeper) SetUse(use Use) bool {
 		k.poke()
 	}
 	return !k.gate.ended
+}
+
+// SetStarting tells whether there are pods that may become ready. Of a target that sleeps they are somebody's who has scaled
+// it up, and have as long as it may be idle: then it counts as awake, and has its idle time-out to sleep again.
+func (k *Keeper) SetStarting(starting bool) {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	switch {
+	case !starting:
+		k.starting = time.Time{}
+	case k.starting.IsZero():
+		k.starting = time.Now()
+		time.AfterFunc(k.use.IdleTimeout, k.poke)
+	}
+}
+
+// stuck reports whether pods have been starting for too long; gate.mu is held.
+func (k *Keeper) stuck() bool {
+	return !k.starting.IsZero() && time.Since(k.starting) >= k.use.IdleTimeout
 }
 
 // SetReady tells how many backends are ready, and when the first of them was heard of. It is to be called after each

@@ -18,6 +18,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	defer k.report()
 	for {
 		k.report()
+		k.look(ctx)
 		action, was := k.next(false)
 		if action.Kind == sleep.Wait {
 			if k.end() {
@@ -78,7 +79,8 @@ func (k *Keeper) next(leaving bool) (sleep.Action, record) {
 	defer k.gate.mu.Unlock()
 	in := sleep.Inputs{
 		Now: now(), Active: k.gate.active, IdleSince: k.gate.idleSince,
-		Waiting: k.gate.waiting > 0, Ready: k.ready, IdleTimeout: k.use.IdleTimeout, WakeReplicas: k.use.WakeReplicas,
+		Waiting: k.gate.waiting > 0, Served: k.config.Held != nil && !k.config.Held(), Ready: k.ready, Starting: k.stuck(),
+		IdleTimeout: k.use.IdleTimeout, WakeReplicas: k.use.WakeReplicas,
 		Blocked: k.use.Blocked != "" || k.denied != "" || k.lifted || k.retired, Leaving: leaving || k.retired,
 	}
 	if k.lifted {
@@ -120,6 +122,7 @@ func (k *Keeper) do(ctx context.Context, a sleep.Action, was record) {
 	case sleep.ReadScale:
 		var selector string
 		result.Scale, selector, err = k.config.Store.scale(ctx, ns, t)
+		k.looked(err)
 		k.ask(selector, err)
 	case sleep.WriteScale:
 		result.Scale, err = k.config.Store.setScale(ctx, ns, t, a.Scale, a.Replicas)
