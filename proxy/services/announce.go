@@ -20,7 +20,7 @@ import (
 
 const (
 	// announceAfter is for how long something must be so before it is said: each opt-in passes through states that are
-	// over in a moment.
+	// over in a moment. What has happened is said at once.
 	announceAfter = 10 * time.Second
 	// announceEvery is when it is said again. The API server keeps an Event for an hour, and who looks after days must
 	// find the reason, too.
@@ -29,17 +29,11 @@ const (
 	announceAgain = time.Minute
 )
 
-// The reasons of Events on a Service whose target does not sleep.
-const (
-	sleepBlocked      = "SleepBlocked"
-	replicasContested = "ReplicasContested"
-)
-
 // notice is something that the owner of a Service should know.
 type notice struct {
 	service string
 	uid     types.UID
-	reason  string // of the Event
+	reason  string
 	text    string
 }
 
@@ -117,7 +111,7 @@ func (a *announcer) run(ctx context.Context) {
 func (a *announcer) announce(ctx context.Context) (next time.Duration, any bool) {
 	now := time.Now()
 	for n, known := range a.snapshot() {
-		wait := known.since.Add(announceAfter).Sub(now)
+		wait := known.since.Add(n.after()).Sub(now)
 		if hour, left := n.hour(now); wait <= 0 {
 			wait = left
 			if hour != known.hour && !a.say(ctx, n, hour) {
@@ -143,7 +137,7 @@ func (a *announcer) say(ctx context.Context, n notice, hour int64) bool {
 	defer cancel()
 	if _, err := a.events.Create(ctx, a.event(n, hour)); err != nil && !apierrors.IsAlreadyExists(err) {
 		if ctx.Err() == nil {
-			a.log.Warn("say that a target does not sleep", zap.String("service", n.service), zap.Error(err))
+			a.log.Warn("write an event", zap.String("service", n.service), zap.Error(err))
 		}
 		return false
 	}
@@ -165,9 +159,9 @@ func (a *announcer) event(n notice, hour int64) *eventsv1.Event {
 		EventTime:           metav1.NowMicro(),
 		ReportingController: contract.ProxyName,
 		ReportingInstance:   a.options.Pod,
-		Type:                corev1.EventTypeWarning, // it costs money until somebody acts
+		Type:                corev1.EventTypeWarning, // it costs money, or connections, until somebody acts
 		Reason:              n.reason,
-		Action:              "Sleep",
+		Action:              n.action(),
 		Regarding: corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Service", Namespace: a.options.Namespace, Name: n.service, UID: n.uid,
 		},
@@ -180,6 +174,21 @@ func (a *announcer) event(n notice, hour int64) *eventsv1.Event {
 func (n notice) hour(now time.Time) (number int64, left time.Duration) {
 	shifted := now.UnixNano() + int64(notice{uid: n.uid}.hash(0)%uint64(announceEvery))
 	return shifted / int64(announceEvery), announceEvery - time.Duration(shifted%int64(announceEvery))
+}
+
+func (n notice) after() time.Duration {
+	if n.reason == wakeTimeout {
+		return 0
+	}
+	return announceAfter
+}
+
+// action is what comes to nothing.
+func (n notice) action() string {
+	if n.reason == sleepBlocked || n.reason == replicasContested {
+		return "Sleep"
+	}
+	return "Wake"
 }
 
 // hash is the same in every process.

@@ -78,7 +78,7 @@ func (s *eventServer) want(t *testing.T, events, asked int) {
 	}
 }
 
-var because = notice{service: "web", uid: "uid-web", reason: "SleepBlocked", text: "deployment/web does not sleep: because"}
+var because = notice{service: "web", uid: "uid-web", reason: sleepBlocked, text: "deployment/web does not sleep: because"}
 
 func TestANoticeIsAnEventOnItsService(t *testing.T) {
 	announcing(t, func(t *testing.T, s *eventServer, start func(string) *announcer) {

@@ -66,6 +66,13 @@ func (p *pools) fill(f *front.Service, sp ServicePlan, seen map[contract.Target]
 	return fresh
 }
 
+// wait reports whether a connection to a target may wait for a backend. It takes no lock of the Manager's or a keeper's.
+func (p *pools) wait(t contract.Target) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.behind == nil || slices.ContainsFunc(p.behind[t], func(p pool) bool { return p.front.Stats().Held() > 0 })
+}
+
 // setPools notes which pools are behind each target; mu is held.
 func (m *Manager) setPools(plan Plan) {
 	behind := map[contract.Target][]pool{}
@@ -81,10 +88,13 @@ func (m *Manager) setPools(plan Plan) {
 	m.pools.behind = behind
 }
 
-// recheck has the plan made anew when pods that are in doubt are so no longer.
+// recheck has the plan made anew when pods that are in doubt are so no longer, or a workload has been missing for long.
 func (m *Manager) recheck(w World) {
 	for _, v := range w.Views {
 		if left := target.Doubt - w.Now.Sub(v.WokeAt); left > 0 {
+			time.AfterFunc(left, m.poke)
+		}
+		if left := missingGrace - w.Now.Sub(v.MissingSince); left > 0 {
 			time.AfterFunc(left, m.poke)
 		}
 	}

@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"net/netip"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -10,22 +11,108 @@ import (
 	"tpa.dev/tpa/proxy/target"
 )
 
-// gateFor returns what a connection acquires for several targets: all of them, woken at the same time.
-func gateFor(keepers []*target.Keeper) front.Target {
-	switch len(keepers) {
-	case 0:
-		return front.Open{}
-	case 1:
-		return keepers[0]
+// gate is what the connections of one Service acquire: all of its targets, woken at the same time. It counts who is inside.
+// So when the Service gets other targets, and with the same selector maybe the same pods, those know that they are in use.
+type gate struct {
+	keepers all
+
+	mu     sync.Mutex
+	inside int
+	closed bool
+	empty  chan struct{} // closed when it is closed and nobody is inside
+}
+
+func newGate(keepers []*target.Keeper) *gate {
+	return &gate{keepers: keepers, empty: make(chan struct{})}
+}
+
+// close lets nobody in any more.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	if g.inside == 0 {
+		close(g.empty)
 	}
-	return all(keepers)
+}
+
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.inside++
+	return true
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside--
+	if g.closed && g.inside == 0 {
+		close(g.empty)
+	}
+}
+
+// Acquire implements front.Target.
+func (g *gate) Acquire(ctx context.Context, client netip.AddrPort) error {
+	if err := g.keepers.Acquire(ctx, client); err != nil {
+		return err
+	}
+	if !g.enter() {
+		g.keepers.Release()
+		return front.ErrRetired
+	}
+	return nil
+}
+
+// TryAcquire implements front.Target.
+func (g *gate) TryAcquire() bool {
+	if !g.keepers.TryAcquire() {
+		return false
+	}
+	if !g.enter() {
+		g.keepers.Release()
+		return false
+	}
+	return true
+}
+
+// Release implements front.Target.
+func (g *gate) Release() {
+	g.leave()
+	g.keepers.Release()
+}
+
+// Awake implements front.Target.
+func (g *gate) Awake() bool { return g.keepers.Awake() }
+
+// countUntilLeft counts as use, until ctx ends, those who are still inside an earlier gate of the same Service.
+func (g *gate) countUntilLeft(ctx context.Context, earlier *gate) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer cancel()
+		select {
+		case <-earlier.empty:
+		case <-ctx.Done():
+		}
+	}()
+	if g.Acquire(ctx, netip.AddrPort{}) == nil {
+		<-ctx.Done()
+		g.Release()
+	}
 }
 
 // all is several targets that sleep and wake together.
 type all []*target.Keeper
 
-// Acquire implements front.Target.
+// Acquire acquires them at the same time, or none.
 func (a all) Acquire(ctx context.Context, client netip.AddrPort) error {
+	if len(a) == 1 {
+		return a[0].Acquire(ctx, client)
+	}
 	acquired := make([]bool, len(a))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, k := range a {
@@ -46,7 +133,7 @@ func (a all) Acquire(ctx context.Context, client netip.AddrPort) error {
 	return err
 }
 
-// TryAcquire implements front.Target.
+// TryAcquire acquires all or none, without waiting.
 func (a all) TryAcquire() bool {
 	for i, k := range a {
 		if !k.TryAcquire() {
@@ -57,14 +144,14 @@ func (a all) TryAcquire() bool {
 	return true
 }
 
-// Release implements front.Target.
+// Release releases each.
 func (a all) Release() {
 	for _, k := range a {
 		k.Release()
 	}
 }
 
-// Awake implements front.Target.
+// Awake reports whether all are.
 func (a all) Awake() bool {
 	for _, k := range a {
 		if !k.Awake() {

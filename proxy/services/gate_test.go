@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
@@ -65,7 +66,7 @@ func inUse(t *testing.T, c client.Client, of contract.Target) bool {
 func TestGateOfSeveralTargetsClaimsAndReleasesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := fake.NewClientBuilder().Build()
-		gate := gateFor(keepers(t, c, ""))
+		gate := newGate(keepers(t, c, ""))
 		if err := gate.Acquire(t.Context(), from); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +93,7 @@ func TestGateOfSeveralTargetsGivesBackWhatItGotOnFailure(t *testing.T) {
 				if closed == "web" {
 					opened = db
 				}
-				gate := gateFor(keepers(t, c, closed))
+				gate := newGate(keepers(t, c, closed))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				if err := gate.Acquire(ctx, from); !errors.Is(err, context.DeadlineExceeded) {
@@ -109,14 +110,83 @@ func TestGateOfSeveralTargetsGivesBackWhatItGotOnFailure(t *testing.T) {
 	}
 }
 
-func TestGateOfNoTargetIsOpenAndOfOneIsThatTarget(t *testing.T) {
-	gate := gateFor(nil)
-	if err := gate.Acquire(t.Context(), from); err != nil || !gate.TryAcquire() || !gate.Awake() {
-		t.Errorf("Acquire: %v, want it open and awake", err)
-	}
-	gate.Release()
-	k := target.New(target.Config{})
-	if got := gateFor([]*target.Keeper{k}); got != front.Target(k) {
-		t.Errorf("%T, want the Keeper itself", got)
+// handing is a Manager as far as gates need it.
+func handing(t *testing.T, both []*target.Keeper) *Manager {
+	m := &Manager{gates: map[types.UID][]*gate{}, targets: map[contract.Target]*target.Keeper{web: both[0], db: both[1]}}
+	m.keeping, m.stopKeeping = context.WithCancel(context.Background())
+	t.Cleanup(func() {
+		m.stopKeeping()
+		m.keepers.Wait()
+	})
+	return m
+}
+
+// TestConnectionsOfAnEarlierGateAreCounted: when a Service gets another target, with pods that may be the same, that one
+// must not sleep under the connections that were made before.
+func TestConnectionsOfAnEarlierGateAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := fake.NewClientBuilder().Build()
+		both := keepers(t, c, "")
+		m := handing(t, both)
+		change := func(to ...contract.Target) front.Target {
+			has := m.gateFor("x", to)
+			m.closeGates("x", has)
+			synctest.Wait()
+			return has
+		}
+		first := change(web)
+		if change(web) != first {
+			t.Fatal("another gate of the same target")
+		}
+		if err := first.Acquire(t.Context(), from); err != nil {
+			t.Fatal(err)
+		}
+		second := change(db)
+		if first.TryAcquire() {
+			t.Error("the earlier gate lets in")
+		}
+		if err := first.Acquire(t.Context(), from); !errors.Is(err, front.ErrRetired) {
+			t.Errorf("the earlier gate: %v, want %v", err, front.ErrRetired)
+		}
+		if !inUse(t, c, db) || !inUse(t, c, web) {
+			t.Error("a connection of before the change is not counted")
+		}
+		change() // somebody else keeps the target awake meanwhile
+		if inUse(t, c, db) != true {
+			t.Error("not counted by the target that it was handed to")
+		}
+		third := change(web, db)
+		first.Release()
+		synctest.Wait()
+		if inUse(t, c, web) || inUse(t, c, db) {
+			t.Error("in use after the last connection")
+		}
+		if third == second || change(web, db) != third || len(m.gates["x"]) != 1 {
+			t.Errorf("%d gates are left, want the last", len(m.gates["x"]))
+		}
+	})
+}
+
+// TestConnectionThatEndsDuringAHandoverIsForgotten: nobody waits on for a target that cannot be claimed.
+func TestConnectionThatEndsDuringAHandoverIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := fake.NewClientBuilder().Build()
+		both := keepers(t, c, "db")
+		m := handing(t, both)
+		first := m.gateFor("x", []contract.Target{web})
+		m.closeGates("x", first)
+		if err := first.Acquire(t.Context(), from); err != nil {
+			t.Fatal(err)
+		}
+		m.closeGates("x", m.gateFor("x", []contract.Target{db}))
+		synctest.Wait()
+		first.Release()
+		m.keepers.Wait()
+	})
+}
+
+func TestGateOfNoTargetIsOpen(t *testing.T) {
+	if got := (&Manager{}).gateFor("x", nil); got != (front.Open{}) {
+		t.Errorf("%T", got)
 	}
 }

@@ -62,6 +62,7 @@ type Manager struct {
 	kick    chan struct{}
 
 	announcer *announcer
+	lateness  lateness
 
 	keeping     context.Context // of the keepers
 	stopKeeping context.CancelFunc
@@ -72,6 +73,8 @@ type Manager struct {
 	pools        pools // has its own lock
 	fronts       map[types.UID]*front.Service
 	names        map[types.UID]string
+	gates        map[types.UID][]*gate // of each Service, those that somebody may be inside of; the last may be that of its front
+	late         map[types.UID]said
 	targets      map[contract.Target]*target.Keeper
 	podSelectors map[contract.Target]labels.Selector
 	readySince   map[types.UID]time.Time
@@ -173,6 +176,7 @@ func (m *Manager) reconcile() {
 func (m *Manager) look(w *World, now time.Time) {
 	w.Now = now
 	w.PodSelectors = m.podSelectors
+	w.Late = m.lateness.take()
 	w.Readings = &m.readings
 	w.Lingering = m.linger(*w, now)
 	w.ReadySince = map[types.UID]time.Time{}

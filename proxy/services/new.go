@@ -38,6 +38,8 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 
 		fronts:       map[types.UID]*front.Service{},
 		names:        map[types.UID]string{},
+		gates:        map[types.UID][]*gate{},
+		late:         map[types.UID]said{},
 		targets:      map[contract.Target]*target.Keeper{},
 		podSelectors: map[contract.Target]labels.Selector{},
 		served:       map[types.UID]*corev1.Service{},

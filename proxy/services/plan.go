@@ -30,6 +30,8 @@ type World struct {
 	Dozes map[contract.Target]int
 	// ReadySince is when each ready pod was first seen ready.
 	ReadySince map[types.UID]time.Time
+	// Late is how long connections to Services were held, since the last plan, that ended because no backend appeared.
+	Late map[types.UID]time.Duration
 	// Now is compared with the times of Views and ReadySince.
 	Now time.Time
 	// Readings, if set, are what earlier plans have read of Services.
@@ -52,6 +54,10 @@ type ServicePlan struct {
 	Gate     []contract.Target
 	Affinity bool
 	Ports    []PortPlan
+	// Unserved says that the Service has no pod, and nobody who could make one.
+	Unserved bool
+	// Late says why a connection ended because no pod was ready in time; empty if none did since the last plan.
+	Late string
 	// Problem says what is wrong with the Service's annotations; empty if nothing is.
 	Problem string
 }
@@ -71,8 +77,12 @@ type TargetPlan struct {
 	Ready int
 	// ReadySince is when the first of those was seen ready; the zero time if none is.
 	ReadySince time.Time
+	// Starting says that it has pods, ready or not.
+	Starting bool
 	// Services are those that the target sleeps and wakes for, the oldest first.
 	Services []types.UID
+	// Missing says to a person what to do about a workload that does not exist; empty if it does.
+	Missing string
 	// Awake says to a person why the target does not sleep however idle it is; empty if it does. Reason is that of the Event.
 	Awake, Reason string
 }
@@ -132,6 +142,7 @@ func (x *index) service(svc *corev1.Service, taken map[int32]bool) ServicePlan {
 	if sp.Phase != contract.Restoring {
 		sp.Gate = sp.Settings.Targets
 	}
+	sp.Unserved, sp.Late = x.unserved(r, sp.Gate), x.late(r, x.Late[svc.UID])
 	ready := x.reachable(x.ready(r.selector), sp.Gate)
 	for _, port := range svc.Spec.Ports {
 		slot, ok := r.slots[port.Port]
@@ -159,7 +170,9 @@ func (x *index) target(t contract.Target, users []*corev1.Service, plans map[typ
 	if x.awake(t) {
 		ready = x.reachable(ready, []contract.Target{t})
 	}
-	tp := TargetPlan{Ready: len(ready), ReadySince: x.firstReady(ready)}
+	tp := TargetPlan{
+		Ready: len(ready), ReadySince: x.firstReady(ready), Starting: x.presentPods(t, users) > 0, Missing: x.missing(t, len(pods)),
+	}
 	for _, svc := range users {
 		sp := plans[svc.UID]
 		tp.Use.IdleTimeout = max(tp.Use.IdleTimeout, sp.Settings.IdleTimeout)

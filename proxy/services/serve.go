@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/types"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
@@ -21,7 +22,7 @@ func (m *Manager) serve(plan Plan) {
 	ports := 0
 	for uid, sp := range plan.Services {
 		if m.fronts[uid] == nil {
-			m.fronts[uid], m.names[uid] = m.newFront(sp.Name), sp.Name
+			m.fronts[uid], m.names[uid] = m.newFront(uid, sp.Name), sp.Name
 		}
 	}
 	m.setPools(plan)
@@ -33,7 +34,9 @@ func (m *Manager) serve(plan Plan) {
 				m.log.Warn("service: cannot be read", zap.String("service", sp.Name), zap.String("problem", sp.Problem))
 			}
 		}
-		f.SetSettings(m.settings(sp))
+		settings := m.settings(uid, sp)
+		f.SetSettings(settings)
+		m.closeGates(uid, settings.Target)
 		if !m.pools.fill(f, sp, m.world.Dozes) {
 			m.poke()
 		}
@@ -73,13 +76,11 @@ func frontPorts(sp ServicePlan) []front.Port {
 	return ports
 }
 
-func (m *Manager) settings(sp ServicePlan) front.Settings {
-	keepers := make([]*target.Keeper, len(sp.Gate))
-	for i, t := range sp.Gate {
-		keepers[i] = m.targets[t]
-	}
+func (m *Manager) settings(uid types.UID, sp ServicePlan) front.Settings {
+	gate := m.gateFor(uid, sp.Gate)
 	return front.Settings{
-		Target:        gateFor(keepers),
+		Target:        gate,
+		OnMissing:     m.onMissing(sp, gate),
 		WakeTimeout:   sp.Settings.WakeTimeout,
 		MaxHeld:       sp.Settings.MaxHeld,
 		WakeOnData:    sp.Settings.WakeOnData,
@@ -89,7 +90,7 @@ func (m *Manager) settings(sp ServicePlan) front.Settings {
 	}
 }
 
-func (m *Manager) newFront(name string) *front.Service {
+func (m *Manager) newFront(uid types.UID, name string) *front.Service {
 	return front.New(front.Config{
 		Name:   m.options.Namespace + "/" + name,
 		Target: front.Open{},
@@ -99,7 +100,12 @@ func (m *Manager) newFront(name string) *front.Service {
 		Connections: &m.conns,
 
 		OnError: func(err error) { m.log.Debug("connection", zap.Error(err)) },
-		OnHeld:  func(h front.Held) { m.held(name, h) },
+		OnHeld: func(h front.Held) {
+			m.held(name, h)
+			if h.Outcome == front.WakeTimeout && m.lateness.note(uid, h.Waited) {
+				m.poke()
+			}
+		},
 	})
 }
 
@@ -109,11 +115,8 @@ func (m *Manager) held(service string, h front.Held) {
 	if h.Outcome != front.Relayed {
 		return
 	}
-	switch t := h.Target.(type) {
-	case *target.Keeper:
-		t.Dialed(h.Connect)
-	case all:
-		for _, k := range t {
+	if g, ok := h.Target.(*gate); ok {
+		for _, k := range g.keepers {
 			k.Dialed(h.Connect)
 		}
 	}
@@ -131,6 +134,7 @@ func (m *Manager) retireFronts(plan Plan) {
 		delete(m.fronts, uid)
 		delete(m.names, uid)
 		delete(m.problems, uid)
+		delete(m.gates, uid)
 		m.drains.Go(func() {
 			f.CloseListeners()
 			ctx, cancel := context.WithTimeout(m.keeping, m.options.DrainTimeout)
@@ -144,23 +148,18 @@ func (m *Manager) retireFronts(plan Plan) {
 
 // keep makes the keepers so; mu is held.
 func (m *Manager) keep(plan Plan) {
-	var notices []notice
 	for t, tp := range plan.Targets {
 		k := m.targets[t]
 		if k == nil || !k.SetUse(tp.Use) {
 			k = m.startKeeper(t, tp.Use)
 		}
+		k.SetStarting(tp.Starting)
 		k.SetReady(tp.Ready, tp.ReadySince)
-		if tp.Awake == "" {
-			continue
-		}
-		for _, uid := range tp.Services {
-			notices = append(notices, notice{
-				service: plan.Services[uid].Name, uid: uid, reason: tp.Reason, text: fmt.Sprintf("%s does not sleep: %s", t, tp.Awake),
-			})
+		if tp.Missing != "" && tp.Starting {
+			k.Look()
 		}
 	}
-	m.announcer.set(notices)
+	m.announcer.set(m.notices(plan, time.Now()))
 }
 
 // retireKeepers retires the keepers of targets that are served no more, after serve: a keeper that has ended lets nobody

@@ -24,7 +24,7 @@ func server(t *testing.T) *Manager {
 		options: options, log: zap.NewNop(), metrics: newMetrics(namespace), kick: make(chan struct{}, 1),
 		ack:    newAcknowledger(nil, zap.NewNop(), options),
 		fronts: map[types.UID]*front.Service{}, names: map[types.UID]string{},
-		targets: map[contract.Target]*target.Keeper{}, problems: map[types.UID]string{},
+		gates: map[types.UID][]*gate{}, targets: map[contract.Target]*target.Keeper{}, problems: map[types.UID]string{},
 	}
 	m.keeping, m.stopKeeping = context.WithCancel(context.Background())
 	t.Cleanup(func() {

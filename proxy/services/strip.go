@@ -22,15 +22,32 @@ func stripPod(pod *corev1.Pod) *corev1.Pod {
 		Status: corev1.PodStatus{PodIP: pod.Status.PodIP, PodIPs: pod.Status.PodIPs},
 	}
 	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			kept.Status.Conditions = []corev1.PodCondition{{Type: c.Type, Status: c.Status}}
+		switch {
+		case c.Type == corev1.PodReady:
+			kept.Status.Conditions = append(kept.Status.Conditions, corev1.PodCondition{Type: c.Type, Status: c.Status})
+		case c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse:
+			kept.Status.Conditions = append(kept.Status.Conditions, corev1.PodCondition{Type: c.Type, Status: c.Status, Reason: c.Reason})
 		}
 	}
+	kept.Status.InitContainerStatuses = stripStatuses(pod.Status.InitContainerStatuses)
+	kept.Status.ContainerStatuses = stripStatuses(pod.Status.ContainerStatuses)
 	for _, c := range pod.Spec.Containers {
 		kept.Spec.Containers = append(kept.Spec.Containers, corev1.Container{Ports: c.Ports})
 	}
 	for _, c := range pod.Spec.InitContainers {
 		kept.Spec.InitContainers = append(kept.Spec.InitContainers, corev1.Container{Ports: c.Ports})
+	}
+	return kept
+}
+
+// stripStatuses keeps those of containers that do not run, and why they do not.
+func stripStatuses(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
+	var kept []corev1.ContainerStatus
+	for _, s := range statuses {
+		if reason := stuck(s.State); reason != "" {
+			waits := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}
+			kept = append(kept, corev1.ContainerStatus{Name: s.Name, State: waits})
+		}
 	}
 	return kept
 }

@@ -118,6 +118,7 @@ func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 		Allow: func(podSelector string) string {
 			return m.allow(t, podSelector)
 		},
+		Held:    func() bool { return m.pools.wait(t) },
 		OnDoze:  func() { m.pools.doze(t) },
 		OnPhase: m.poke,
 		OnSleep: func() { m.metrics.slept(t) },

@@ -1,0 +1,52 @@
+package services
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// What Events are about.
+const (
+	sleepBlocked      = "SleepBlocked"
+	replicasContested = "ReplicasContested"
+	targetMissing     = "TargetMissing"
+	wakeTimeout       = "WakeTimeout"
+)
+
+// said is a text that is not a plan's to repeat: what it tells of has happened.
+type said struct {
+	text  string
+	until time.Time
+}
+
+// notices returns what is to be said about a plan and what has happened of late; mu is held.
+func (m *Manager) notices(plan Plan, now time.Time) []notice {
+	var notices []notice
+	for t, tp := range plan.Targets {
+		n := notice{reason: tp.Reason, text: fmt.Sprintf("%s does not sleep: %s", t, tp.Awake)}
+		switch {
+		case tp.Missing != "":
+			n = notice{reason: targetMissing, text: tp.Missing}
+		case tp.Awake == "":
+			continue
+		}
+		for _, uid := range tp.Services {
+			n.service, n.uid = plan.Services[uid].Name, uid
+			notices = append(notices, n)
+		}
+	}
+	for uid, sp := range plan.Services {
+		if sp.Late != "" {
+			m.late[uid] = said{sp.Late, now.Add(lateFor)}
+			time.AfterFunc(lateFor, m.poke)
+		}
+	}
+	maps.DeleteFunc(m.late, func(uid types.UID, s said) bool { return plan.Services[uid].Name == "" || !now.Before(s.until) })
+	for uid, s := range m.late {
+		notices = append(notices, notice{service: plan.Services[uid].Name, uid: uid, reason: wakeTimeout, text: s.text})
+	}
+	return notices
+}
