@@ -76,7 +76,6 @@ func (d *staged) deployment() {
 	if d.open != nil {
 		d.open.Close()
 		d.must(d.askLater().end())
-		d.held = d.askLater()
 	}
 	if d.leaves {
 		d.restored("web", d.before) // there is nothing to wait for

@@ -3,10 +3,8 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -48,8 +46,8 @@ func testBlockedByAnother(t *testing.T, mend func(*fixture)) {
 
 	const why = "deployment/web does not sleep: Service direct, which is not managed, selects its pods: " +
 		"annotate that with tpa.dev/target too, or with tpa.dev/bypass=true"
-	f.awake("web", why)
-	f.awake("second", why)
+	f.toldOnce("web", "SleepBlocked", why)
+	f.toldOnce("second", "SleepBlocked", why)
 	// The Events come long after the idle time-out.
 	if got := scalings(trail.Since(0)); len(got) != 1 {
 		t.Errorf("replicas went %v while sleep was blocked", got)
@@ -60,7 +58,7 @@ func testBlockedByAnother(t *testing.T, mend func(*fixture)) {
 	_, err := trail.Await(f.ctx, patience, "replicas at 0", mended, atZero)
 	f.must(err)
 	f.asleep("web")
-	f.awake("web", why)
+	f.toldOnce("web", "SleepBlocked", why)
 	f.askOnce(address(s, 80))
 }
 
@@ -72,7 +70,7 @@ func testBlockedByMismatch(t *testing.T) {
 	f.create(web.Deployment(), shop.Deployment(), web.Service(managed("shop", idle)))
 	f.active("web")
 	trail := f.followDeployment("shop")
-	f.awake("web", "deployment/shop does not sleep: Service web, which selects app=web, selects no pod of deployment/shop: "+
+	f.toldOnce("web", "SleepBlocked", "deployment/shop does not sleep: Service web, which selects app=web, selects no pod of deployment/shop: "+
 		"correct its selector, or its tpa.dev/target")
 	f.annotate("web", contract.TargetKey, "web")
 	f.asleep("web")
@@ -97,34 +95,12 @@ func TestReplicasContested(t *testing.T) {
 		f.must(err)
 		from = f.woken(trail, from)
 	}
-	f.said("ReplicasContested", "web", "deployment/web does not sleep: others scaled it up 3 times in a row while it was asleep")
+	f.toldOnce("web", "ReplicasContested", "deployment/web does not sleep: others scaled it up 3 times in a row while it was asleep")
 	f.must(trail.Never(f.ctx, 2*idle, "scaled to 0 once more", from, atZero))
 	f.askOnce(address(s, 80))
 	_, err := trail.Await(f.ctx, patience, "replicas at 0 after a use", from, atZero)
 	f.must(err)
 	f.asleep("web")
-}
-
-// awake waits until people can read on a Service what keeps its target from sleeping.
-func (f *fixture) awake(service, why string) {
-	f.Helper()
-	f.said("SleepBlocked", service, why)
-}
-
-// said waits until people can read an Event on a Service, once, whatever they look with.
-func (f *fixture) said(reason, service, why string) {
-	f.Helper()
-	f.wait("an event on service "+service, func(ctx context.Context) (bool, string) {
-		out, err := f.kubectl("", "events", "--for", "service/"+service, "--types=Warning")
-		return err == nil && strings.Contains(out.Stdout, reason), fmt.Sprint(out.Stdout, err)
-	})
-	for _, args := range [][]string{{"events", "--for", "service/" + service}, {"describe", "service", service}} {
-		out, err := f.kubectl("", args...)
-		f.must(err)
-		if strings.Count(out.Stdout, reason) != 1 || !strings.Contains(out.Stdout, why) {
-			f.Errorf("kubectl %s does not say once: %s\n%s", strings.Join(args, " "), why, out.Stdout)
-		}
-	}
 }
 
 // TestAffinity: a client's connections reach one pod, through whichever proxy.

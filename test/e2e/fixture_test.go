@@ -103,10 +103,24 @@ func (f *fixture) app(name string, replicas int32) kit.App {
 // know it.
 func (f *fixture) start(app kit.App, idle time.Duration) *corev1.Service {
 	f.Helper()
-	f.create(app.Deployment(), app.Service(managed(app.Name, idle)))
-	s := f.active(app.Name)
-	f.reachable(address(s, s.Spec.Ports[0].Port))
+	return f.startWith(app.Deployment(), app.Service(managed(app.Name, idle)))
+}
+
+// startWith is start of a workload and an annotated Service as they are.
+func (f *fixture) startWith(workload client.Object, service *corev1.Service) *corev1.Service {
+	f.Helper()
+	f.create(workload, service)
+	s := f.active(service.Name)
+	for _, p := range s.Spec.Ports {
+		f.reachable(address(s, p.Port))
+	}
 	return s
+}
+
+// with adds an annotation to others.
+func with(annotations map[string]string, key, value string) map[string]string {
+	annotations[key] = value
+	return annotations
 }
 
 func (f *fixture) key(name string) client.ObjectKey {

@@ -36,6 +36,34 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
+// inProxies adds up a series of a Service over the proxies; more are its further labels.
+func (f *fixture) inProxies(name, service, more string) (sum float64) {
+	f.Helper()
+	for _, pod := range f.proxies() {
+		text, err := kit.Get(f.ctx, "http://"+pod.Status.PodIP+":9090/metrics")
+		f.must(err)
+		for _, n := range samples(string(text), fmt.Sprintf("%s{namespace=%q,%sservice=%q}", name, f.ns, more, service)) {
+			sum += n
+		}
+	}
+	return sum
+}
+
+// ended is how many connections to a Service have ended with a result.
+func (f *fixture) ended(service, result string) float64 {
+	f.Helper()
+	return f.inProxies("tpa_connections_total", service, fmt.Sprintf("result=%q,", result))
+}
+
+// nobodyHeld waits until no place is taken by a connection to a Service.
+func (f *fixture) nobodyHeld(service string) {
+	f.Helper()
+	f.wait("no connection to be held", func(context.Context) (bool, string) {
+		held := f.inProxies("tpa_connections_held", service, "")
+		return held == 0, fmt.Sprint(held, " held")
+	})
+}
+
 // scraper reads the metrics of TPA's webhook as Prometheus would.
 type scraper struct {
 	f     *fixture

@@ -91,6 +91,16 @@ func (a App) Deployment() *appsv1.Deployment {
 	}
 }
 
+// StatefulSet returns the workload as one whose pods start one after the other.
+func (a App) StatefulSet() *appsv1.StatefulSet {
+	d := a.Deployment()
+	return &appsv1.StatefulSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
+		ObjectMeta: d.ObjectMeta,
+		Spec:       appsv1.StatefulSetSpec{Replicas: d.Spec.Replicas, Selector: d.Spec.Selector, Template: d.Spec.Template, ServiceName: a.Name},
+	}
+}
+
 func (a App) pod() corev1.PodSpec {
 	yes, no, user, grace := true, false, int64(65532), int64(10)
 	container := corev1.Container{
