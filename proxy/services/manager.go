@@ -20,6 +20,9 @@ import (
 	"tpa.dev/tpa/proxy/tcp"
 )
 
+// turns is how many calls to the API server are under way at once that nobody waits for.
+const turns = 8
+
 // retryAfter is when a port that could not be opened is tried again.
 const retryAfter = time.Second
 
@@ -60,6 +63,7 @@ type Manager struct {
 	metrics *metrics
 	ack     *acknowledger
 	kick    chan struct{}
+	turns   chan struct{} // of the keepers
 
 	announcer *announcer
 	lateness  lateness

@@ -33,6 +33,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 		metrics: newMetrics(options.Namespace),
 		ack:     newAcknowledger(c.Leases, log, options),
 		kick:    make(chan struct{}, 1),
+		turns:   make(chan struct{}, turns),
 
 		announcer: newAnnouncer(c.Events, log, options),
 

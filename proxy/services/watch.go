@@ -114,6 +114,7 @@ func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 		Log:    m.log.WithLazy(zap.Stringer("target", t)), // an encoder of its own, 1 KiB, is for targets that have something to say
 		Gone:   m.gonePods,
 		Exists: m.podExists,
+		Turns:  m.turns,
 		Lost:   m.reach.Lost,
 		Allow: func(podSelector string) string {
 			return m.allow(t, podSelector)

@@ -31,7 +31,7 @@ type Use struct {
 	Blocked string
 }
 
-// Config is what a Keeper is made of. All fields are required but Lost, Allow and the hooks.
+// Config is what a Keeper is made of. All fields are required but Turns, Lost, Allow and the hooks.
 type Config struct {
 	Namespace string
 	Target    contract.Target
@@ -43,6 +43,10 @@ type Config struct {
 	Gone func(holders []string) []string
 	// Exists asks the API server whether a holder's pod exists.
 	Exists func(ctx context.Context, holder string) (bool, error)
+	// Turns, if set, bounds by its capacity how many Keepers call the API server at once for what nobody waits for: a proxy that
+	// starts, and all that falls idle at one time, must not come down on it with thousands of calls. Who has somebody
+	// waiting goes on without a turn, and so does who meets an error in the middle of a sleep.
+	Turns chan struct{}
 	// Lost, if set, tells when this process last failed to reach the API server, see Reach.
 	Lost func() time.Time
 	// Allow, if set, is asked before the target is put to sleep, with the selector of its pods. It returns why not.

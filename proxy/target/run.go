@@ -37,6 +37,13 @@ func (k *Keeper) Run(ctx context.Context) {
 			}
 			continue
 		}
+		if k.canWait() {
+			if !k.doInTurn(ctx) {
+				k.leave()
+				return
+			}
+			continue
+		}
 		// The context's end does not break off what is under way: an answer that is not waited for leaves doubt.
 		k.do(context.WithoutCancel(ctx), action, was)
 		if ctx.Err() != nil {
@@ -44,6 +51,48 @@ func (k *Keeper) Run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// canWait reports whether what is to be done may wait for a turn. The gate is as open until then as it was.
+func (k *Keeper) canWait() bool {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	if k.config.Turns == nil || k.gate.active > 0 || k.gate.waiting > 0 || k.falling() {
+		return false
+	}
+	k.givingUp = false
+	k.swing()
+	return true
+}
+
+// falling reports whether this process is putting the target to sleep; gate.mu is held.
+func (k *Keeper) falling() bool {
+	state, _ := k.machine.State()
+	return state.Phase == sleep.Sleeping && state.By == k.config.Process
+}
+
+// doInTurn does what is to be done when its turn has come, a sleep as a whole, unless something changes first. It reports
+// false if ctx ends.
+func (k *Keeper) doInTurn(ctx context.Context) bool {
+	select {
+	case k.config.Turns <- struct{}{}:
+	case <-k.kick:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+	defer func() { <-k.config.Turns }()
+	for more := true; more && ctx.Err() == nil; {
+		action, was := k.next(false)
+		if action.Kind == sleep.Wait {
+			break
+		}
+		k.do(context.WithoutCancel(ctx), action, was)
+		k.gate.mu.Lock()
+		more = k.falling()
+		k.gate.mu.Unlock()
+	}
+	return ctx.Err() == nil
 }
 
 // leave finishes a sleep that is under way and gives the claim up, as far as that is quickly done.
