@@ -13,6 +13,7 @@ import (
 
 	"tpa.dev/tpa/test/bench/load"
 	"tpa.dev/tpa/test/bench/meter"
+	"tpa.dev/tpa/test/bench/sandbox"
 )
 
 // The server's ports.
@@ -32,7 +33,7 @@ type arm struct {
 	echo, bulk string
 
 	// Of a proxy; nil and empty if the connection is direct.
-	*process
+	*sandbox.Process
 	proxy []int // the processes
 	group meter.Group
 }
@@ -70,11 +71,11 @@ func (s *setting) launch(name string, p place, cmd *exec.Cmd) (*arm, error) {
 		return nil, err
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: p.user, Gid: p.user}}
-	if a.process, err = start(cmd, filepath.Join(p.Folder, "log"), s.cpus); err != nil {
+	if a.Process, err = sandbox.Start(cmd, filepath.Join(p.Folder, "log"), s.cpus); err != nil {
 		return nil, err
 	}
-	if err := a.group.Add(a.pid()); err != nil {
-		a.stop()
+	if err := a.group.Add(a.PID()); err != nil {
+		a.Stop()
 		return nil, err
 	}
 	return a, nil
@@ -90,7 +91,7 @@ func (s *setting) startArm(name string, p place, cmd *exec.Cmd) error {
 	if err := a.answers(); err != nil {
 		return err
 	}
-	if a.proxy, err = a.pids(); err != nil {
+	if a.proxy, err = a.PIDs(); err != nil {
 		return err
 	}
 	for _, pid := range a.proxy {
@@ -109,10 +110,10 @@ func (a *arm) answers() error {
 			return nil
 		}
 		select {
-		case <-a.ended:
-			return fmt.Errorf("%s has ended: %s", a.name, a.tail())
+		case <-a.Ended:
+			return fmt.Errorf("%s has ended: %s", a.name, a.Tail())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("%s does not answer: %w: %s", a.name, err, a.tail())
+	return fmt.Errorf("%s does not answer: %w: %s", a.name, err, a.Tail())
 }

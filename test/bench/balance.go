@@ -70,13 +70,13 @@ func spread(ctx context.Context, s *setting, a *arm, _ time.Duration) (values, e
 	if err != nil {
 		return nil, err
 	}
-	defer proxy.stop()
+	defer proxy.Stop()
 	if err := proxy.answers(); err != nil {
 		return nil, err
 	}
 	imbalance, err := balance.Measure(ctx, proxy.echo, backends, spreadFor)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: its log ends with: %s", name, err, proxy.tail())
+		return nil, fmt.Errorf("%s: %w: its log ends with: %s", name, err, proxy.Tail())
 	}
 	return values{report.Balance: imbalance}, nil
 }

@@ -31,7 +31,7 @@ func held(ctx context.Context, s *setting, a *arm, _ time.Duration) (values, err
 	if err != nil {
 		return nil, err
 	}
-	defer h.stop()
+	defer h.Stop()
 	job.Address = h.echo
 	return s.release(ctx, h, job)
 }

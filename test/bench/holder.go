@@ -35,10 +35,10 @@ func (s *setting) startHolder(ctx context.Context, b build) (*holder, error) {
 		return nil, err
 	}
 	if err = h.says(ctx, "/readyz", "ok"); err == nil {
-		h.proxy, err = h.pids()
+		h.proxy, err = h.PIDs()
 	}
 	if err != nil {
-		h.stop()
+		h.Stop()
 	}
 	return h, err
 }
@@ -55,7 +55,7 @@ func (h *holder) says(ctx context.Context, page, text string) error {
 		return strings.Contains(string(body), text), fmt.Sprint(err)
 	})
 	if err != nil {
-		err = fmt.Errorf("%s: %w: log: %s", h.name, err, h.tail())
+		err = fmt.Errorf("%s: %w: log: %s", h.name, err, h.Tail())
 	}
 	return err
 }

@@ -25,7 +25,7 @@ func (s *setting) footprints(ctx context.Context) (map[*arm]footprint, error) {
 	}
 	all := map[*arm]footprint{}
 	for _, a := range s.arms {
-		if a.process == nil {
+		if a.Process == nil {
 			continue
 		}
 		f, err := a.footprint()

@@ -10,15 +10,16 @@ import (
 
 	"tpa.dev/tpa/test/apiserver"
 	"tpa.dev/tpa/test/bench/report"
+	"tpa.dev/tpa/test/bench/sandbox"
 )
 
-// inside runs the benchmark in the namespaces that isolate made, and publishes what it found.
+// inside runs the benchmark in the sandbox, and publishes what it found.
 func inside(ctx context.Context, args []string) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
 	}
-	if err := furnish(o.nice); err != nil {
+	if err := sandbox.Furnish(o.nice); err != nil {
 		return err
 	}
 	ctrl.SetLogger(logr.Discard())
@@ -43,7 +44,7 @@ func inside(ctx context.Context, args []string) error {
 // off the CPUs of those who are, as far as there are others.
 func startAPI(ctx context.Context) (*apiserver.Server, error) {
 	var api *apiserver.Server
-	err := onCPUs([]int{0}, func() (err error) {
+	err := sandbox.OnCPUs([]int{0}, func() (err error) {
 		api, err = apiserver.Start(ctx, apiserver.Options{
 			NoAdmission: true,
 			ServerArgs:  map[string]string{"advertise-address": "127.0.0.1"}, // it finds no other where there are no routes

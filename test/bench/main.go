@@ -23,6 +23,7 @@ import (
 	"syscall"
 
 	"tpa.dev/tpa/test/bench/load"
+	"tpa.dev/tpa/test/bench/sandbox"
 )
 
 // The roles that bench starts itself in, as its first argument.
@@ -58,7 +59,7 @@ func run(args []string) error {
 	if _, err := parse(args); err != nil {
 		return err
 	}
-	return isolate(ctx, args)
+	return sandbox.Run(ctx, append([]string{insideRole}, args...)...)
 }
 
 // serve is the server's role. It says when it listens.

@@ -3,7 +3,8 @@ package main
 import (
 	"errors"
 	"os/exec"
-	"strings"
+
+	"tpa.dev/tpa/test/bench/sandbox"
 )
 
 // The names of links.
@@ -33,9 +34,9 @@ func connect(link string) (network, error) {
 		return network{link}, nil
 	}
 	return network{link}, errors.Join(
-		pair(clientNetwork, proxyAddress, "10.0.1.2"),
-		pair(serverNetwork, "10.0.2.1", serverAddress),
-		set("net/ipv4/ip_forward"))
+		sandbox.Pair(clientNetwork, proxyAddress, "10.0.1.2"),
+		sandbox.Pair(serverNetwork, "10.0.2.1", serverAddress),
+		sandbox.Set("net/ipv4/ip_forward"))
 }
 
 // addresses are where proxies and the server are reached.
@@ -44,27 +45,6 @@ func (n network) addresses() (proxy, server string) {
 		return "127.0.0.1", "127.0.0.1"
 	}
 	return proxyAddress, serverAddress
-}
-
-// pair makes a network with a link to this one, and with nothing else.
-func pair(network, here, there string) error {
-	if err := command("ip", "netns", "add", network); err != nil {
-		return err
-	}
-	for _, args := range []string{
-		"link add " + network + " type veth peer name eth0 netns " + network,
-		"address add " + here + "/24 dev " + network,
-		"link set " + network + " up",
-		"-n " + network + " address add " + there + "/24 dev eth0",
-		"-n " + network + " link set eth0 up",
-		"-n " + network + " route add default via " + here,
-		"netns exec " + network + " sysctl -qw net.ipv4.tcp_tw_reuse=1",
-	} {
-		if err := command("ip", strings.Fields(args)...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // in returns a command that runs in one of the link's networks.
@@ -82,7 +62,7 @@ func (n network) disconnect() error {
 	}
 	var errs []error
 	for _, network := range []string{clientNetwork, serverNetwork} { // a network's own end takes its links along, but later
-		errs = append(errs, command("ip", "link", "delete", network), command("ip", "netns", "delete", network))
+		errs = append(errs, sandbox.Command("ip", "link", "delete", network), sandbox.Command("ip", "netns", "delete", network))
 	}
 	return errors.Join(errs...)
 }

@@ -12,6 +12,7 @@ import (
 	"tpa.dev/tpa/test/apiserver"
 	"tpa.dev/tpa/test/bench/load"
 	"tpa.dev/tpa/test/bench/report"
+	"tpa.dev/tpa/test/bench/sandbox"
 )
 
 // setting is all that runs on one link and some CPUs, with every arm.
@@ -27,7 +28,7 @@ type setting struct {
 	folder        string // for files
 	groups        string // the parent of memory cgroups
 
-	backend *process
+	backend *sandbox.Process
 	// client does the measuring, neighbor what happens beside it.
 	client, neighbor *worker
 	arms             []*arm
@@ -42,7 +43,7 @@ type setting struct {
 // newSetting starts everything, for a purpose. The caller must call stop whatever it returns.
 func newSetting(ctx context.Context, o options, purpose, link string, cpus []int, api *apiserver.Server) (*setting, error) {
 	s := &setting{options: o, name: fmt.Sprintf("%s-%d-%s", link, len(cpus), purpose), api: api, link: link, cpus: cpus}
-	run := os.Getenv(insideEnv)
+	run := sandbox.Folder()
 	s.folder, s.groups = filepath.Join(run, s.name), filepath.Base(run)
 	if err := os.Mkdir(s.folder, 0o755); err != nil {
 		return s, err
@@ -91,17 +92,17 @@ func (s *setting) startAnchor(name string) error {
 // stop ends everything.
 func (s *setting) stop() error {
 	for _, a := range s.arms {
-		if a.process != nil {
-			a.stop()
+		if a.Process != nil {
+			a.Stop()
 		}
 	}
 	for _, w := range []*worker{s.client, s.neighbor} {
 		if w != nil {
-			w.stop()
+			w.Stop()
 		}
 	}
 	if s.backend != nil {
-		s.backend.stop()
+		s.backend.Stop()
 	}
 	return s.network.disconnect()
 }
@@ -112,15 +113,15 @@ func (s *setting) do(ctx context.Context, a *arm, job load.Job) (load.Result, er
 }
 
 func (s *setting) doBy(ctx context.Context, w *worker, a *arm, job load.Job) (load.Result, error) {
-	job.Proxy, job.Server = a.proxy, []int{s.backend.pid()}
+	job.Proxy, job.Server = a.proxy, []int{s.backend.PID()}
 	result, err := w.do(ctx, job)
 	if err == nil && result.Units == 0 {
 		err = errors.New("nothing was done in time")
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %s: %w", a.name, job.Kind, err)
-		if a.process != nil {
-			err = fmt.Errorf("%w: its log ends with: %s", err, a.tail())
+		if a.Process != nil {
+			err = fmt.Errorf("%w: its log ends with: %s", err, a.Tail())
 		}
 	}
 	return result, err

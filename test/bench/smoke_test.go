@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tpa.dev/tpa/test/bench/report"
+	"tpa.dev/tpa/test/bench/sandbox"
 )
 
 // TestMain lets this program start itself in its roles.
@@ -26,10 +27,9 @@ func TestMain(m *testing.M) {
 // of, which also says that every answer was right. Times are for a longer run.
 func TestAllIsMeasured(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
-	err := isolate(t.Context(), []string{
+	err := sandbox.Run(t.Context(), insideRole,
 		"--proxy=../../bin/proxy", "--links=loopback", "--cpus=1", "--rounds=1", "--slice=250ms", "--idle=100", "--quiet=100ms",
-		"--json=" + file,
-	})
+		"--json="+file)
 	if err != nil {
 		t.Fatal(err)
 	}

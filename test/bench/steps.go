@@ -68,7 +68,7 @@ func connections(ctx context.Context, s *setting, a *arm, slice time.Duration) (
 // cpu is the CPU time that the proxy and all parties used for each of the units.
 func (a *arm) cpu(own, all string, r load.Result, units float64, unit time.Duration) values {
 	v := values{all: in(unit, r.All) / units}
-	if a.process != nil {
+	if a.Process != nil {
 		v[own] = in(unit, r.Proxy) / units
 	}
 	return v

@@ -12,10 +12,11 @@ import (
 	"path/filepath"
 
 	"tpa.dev/tpa/test/bench/load"
+	"tpa.dev/tpa/test/bench/sandbox"
 )
 
 // startRole starts this program in a role. Nothing interrupts its system calls: the runtime's signals would.
-func (s *setting) startRole(role, name, network string, attach func(*exec.Cmd) error) (*process, error) {
+func (s *setting) startRole(role, name, network string, attach func(*exec.Cmd) error) (*sandbox.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -25,11 +26,11 @@ func (s *setting) startRole(role, name, network string, attach func(*exec.Cmd) e
 	if err := attach(cmd); err != nil {
 		return nil, err
 	}
-	return start(cmd, filepath.Join(s.folder, name+".log"), s.cpus)
+	return sandbox.Start(cmd, filepath.Join(s.folder, name+".log"), s.cpus)
 }
 
 // startServer starts the server, and waits until it listens.
-func (s *setting) startServer() (*process, error) {
+func (s *setting) startServer() (*sandbox.Process, error) {
 	var out io.Reader
 	p, err := s.startRole(serverRole, "server", serverNetwork, func(cmd *exec.Cmd) (err error) {
 		out, err = cmd.StdoutPipe()
@@ -39,14 +40,14 @@ func (s *setting) startServer() (*process, error) {
 		return nil, err
 	}
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		return nil, fmt.Errorf("the server does not listen: %w: %s", err, p.tail())
+		return nil, fmt.Errorf("the server does not listen: %w: %s", err, p.Tail())
 	}
 	return p, nil
 }
 
 // worker is a client that does jobs, one after the other.
 type worker struct {
-	*process
+	*sandbox.Process
 	jobs    *json.Encoder
 	results *json.Decoder
 }
@@ -54,7 +55,7 @@ type worker struct {
 func (s *setting) startWorker(name string) (*worker, error) {
 	w := &worker{}
 	var err error
-	w.process, err = s.startRole(clientRole, name, clientNetwork, func(cmd *exec.Cmd) error {
+	w.Process, err = s.startRole(clientRole, name, clientNetwork, func(cmd *exec.Cmd) error {
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			return err
@@ -83,7 +84,7 @@ func (w *worker) do(ctx context.Context, job load.Job) (load.Result, error) {
 	select {
 	case err := <-done:
 		if err != nil {
-			return result, fmt.Errorf("the client ended: %w: %s", err, w.tail())
+			return result, fmt.Errorf("the client ended: %w: %s", err, w.Tail())
 		}
 	case <-ctx.Done():
 		return load.Result{}, context.Cause(ctx)

@@ -68,7 +68,7 @@ func allocated(ctx context.Context, processes []*process) ([]allocations, error)
 		if err != nil {
 			return nil, err
 		}
-		result[i] = allocations{Objects: m.sum("go_memstats_mallocs_total"), Bytes: m.sum("go_memstats_alloc_bytes_total")}
+		result[i] = allocations{Objects: m.Sum("go_memstats_mallocs_total"), Bytes: m.Sum("go_memstats_alloc_bytes_total")}
 	}
 	return result, nil
 }

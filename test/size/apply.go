@@ -55,7 +55,7 @@ func (b *bench) applyServices(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	r.Apply.Calls = (after.sum(admissionCalls) - before.sum(admissionCalls)) / float64(b.rounds*(calls+warmUp(calls)))
+	r.Apply.Calls = (after.Sum(admissionCalls) - before.Sum(admissionCalls)) / float64(b.rounds*(calls+warmUp(calls)))
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (b *bench) installYes(ctx context.Context) error {
 			return false, err
 		}
 		after, err := b.yes.scrape(ctx)
-		return err == nil && after.sum(admissionCalls) > before.sum(admissionCalls), err
+		return err == nil && after.Sum(admissionCalls) > before.Sum(admissionCalls), err
 	})
 	if err != nil {
 		return fmt.Errorf("wait until the API server asks the webhook that always says yes: %w", err)

@@ -22,7 +22,7 @@ type bench struct {
 	say    func(string)
 	dir    string
 	ca     []byte
-	audit  *audit
+	audit  *apiserver.Audit
 	server *apiserver.Server
 	phases *phases
 	tpa    *process
@@ -81,14 +81,14 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 	if b.dir, err = os.MkdirTemp("", "tpa-size-"); err != nil {
 		return err
 	}
-	if b.audit, err = newAudit(b.dir); err != nil {
+	if b.audit, err = apiserver.NewAudit(b.dir, apiserver.Self); err != nil {
 		return err
 	}
 	if b.ca, err = certificate(b.dir); err != nil {
 		return err
 	}
 	b.say("start an API server and the webhook")
-	b.server, err = apiserver.Start(ctx, apiserver.Options{NoAdmission: true, ServerArgs: b.audit.serverArgs()})
+	b.server, err = apiserver.Start(ctx, apiserver.Options{NoAdmission: true, ServerArgs: b.audit.ServerArgs()})
 	if err != nil {
 		return err
 	}

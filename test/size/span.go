@@ -70,7 +70,7 @@ type clock struct {
 func (b *bench) begin() (clock, error) {
 	c := clock{b: b, began: time.Now()}
 	var err error
-	if c.mark, err = b.audit.mark(); err != nil {
+	if c.mark, err = b.audit.Mark(); err != nil {
 		return c, err
 	}
 	c.cpu, err = cpuTimes()
@@ -80,7 +80,7 @@ func (b *bench) begin() (clock, error) {
 // end returns what there was since the beginning.
 func (c clock) end() (span, error) {
 	s := span{Seconds: time.Since(c.began).Seconds(), Requests: map[string]int{}}
-	events, _, err := c.b.audit.since(c.mark)
+	events, _, err := c.b.audit.Since(c.mark)
 	if err != nil {
 		return s, err
 	}
@@ -107,7 +107,7 @@ func (c clock) atRest(ctx context.Context) (leads, rests time.Time, err error) {
 	const patience = 15 * time.Minute
 	mark, seen := c.mark, "nothing"
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		events, next, err := c.b.audit.since(mark)
+		events, next, err := c.b.audit.Since(mark)
 		if err != nil {
 			return false, err
 		}
@@ -123,10 +123,10 @@ func (c clock) atRest(ctx context.Context) (leads, rests time.Time, err error) {
 			return false, nil // it has not started yet
 		}
 		now := time.Now()
-		if leads.IsZero() && m.leads() {
+		if leads.IsZero() && isLeader(m) {
 			leads = now
 		}
-		if !m.idle(c.b.namespaces) {
+		if !isIdle(m, c.b.namespaces) {
 			rests, seen = now, "it has something to do"
 		}
 		return now.Sub(rests) >= calm, nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"tpa.dev/tpa/test/apiserver"
@@ -14,7 +13,10 @@ func TestCount(t *testing.T) {
 		return `{"stage":"` + stage + `","verb":"` + verb + `","requestURI":"/api?timeout=32s"` + object + "}\n"
 	}
 	ref := func(resource, more string) string { return `,"objectRef":{"resource":"` + resource + `"` + more + `}` }
-	a := &audit{log: filepath.Join(t.TempDir(), "audit.log")}
+	a, err := apiserver.NewAudit(t.TempDir(), apiserver.Self)
+	if err != nil {
+		t.Fatal(err)
+	}
 	log := event("ResponseComplete", "get", "")
 	mark := int64(len(log))
 	log += event("ResponseComplete", "get", "") +
@@ -28,10 +30,10 @@ func TestCount(t *testing.T) {
 		event("ResponseComplete", "watch", ref("services", "")) +
 		event("ResponseComplete", "update", ref("leases", `,"namespace":"`+apiserver.Namespace+`","name":"tpa-controller"`)) +
 		`{"stage":"ResponseComplete","verb":"pa`
-	if err := os.WriteFile(a.log, []byte(log), 0o600); err != nil {
+	if err := os.WriteFile(a.ServerArgs()["audit-log-path"], []byte(log), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	events, _, err := a.since(mark)
+	events, _, err := a.Since(mark)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package sandbox
 
 import (
 	"errors"
@@ -16,15 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is one that was started, which may have children.
-type process struct {
-	cmd   *exec.Cmd
-	log   string
-	ended chan struct{}
+// Process is one that was started, which may have children.
+type Process struct {
+	cmd *exec.Cmd
+	log string
+	// Ended is closed when it has ended.
+	Ended chan struct{}
 }
 
-// start starts a program on some CPUs. Its log is a file, and its standard output, too, unless that is taken.
-func start(cmd *exec.Cmd, log string, cpus []int) (*process, error) {
+// Start starts a program on some CPUs; without any, on all. Its log is a file, and its standard output, too, unless that is taken.
+func Start(cmd *exec.Cmd, log string, cpus []int) (*Process, error) {
 	file, err := os.Create(log)
 	if err != nil {
 		return nil, err
@@ -34,16 +35,19 @@ func start(cmd *exec.Cmd, log string, cpus []int) (*process, error) {
 	if cmd.Stdout == nil {
 		cmd.Stdout = file
 	}
-	if err := onCPUs(cpus, cmd.Start); err != nil {
+	if err := OnCPUs(cpus, cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
-	p := &process{cmd: cmd, log: log, ended: make(chan struct{})}
+	p := &Process{cmd: cmd, log: log, Ended: make(chan struct{})}
 	go p.reap()
 	return p, nil
 }
 
-// onCPUs runs do on a thread that may only use some CPUs. What it starts inherits that.
-func onCPUs(cpus []int, do func() error) error {
+// OnCPUs runs do on a thread that may only use some CPUs; without any, on all. What it starts inherits that.
+func OnCPUs(cpus []int, do func() error) error {
+	if len(cpus) == 0 {
+		return do()
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before, during unix.CPUSet
@@ -59,27 +63,28 @@ func onCPUs(cpus []int, do func() error) error {
 	return errors.Join(do(), unix.SchedSetaffinity(0, &before))
 }
 
-func (p *process) reap() {
+func (p *Process) reap() {
 	_ = p.cmd.Wait() // how it ended is in its log
-	close(p.ended)
+	close(p.Ended)
 }
 
-// stop asks the process to end, and ends it if it does not.
-func (p *process) stop() {
+// Stop asks the process to end, and ends it if it does not.
+func (p *Process) Stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-p.ended:
+	case <-p.Ended:
 	case <-time.After(5 * time.Second):
 		_ = p.cmd.Process.Kill()
-		<-p.ended
+		<-p.Ended
 	}
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+// PID is the process itself.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// pids are the process and its children.
-func (p *process) pids() ([]int, error) {
-	pids := []int{p.pid()}
+// PIDs are the process and its children.
+func (p *Process) PIDs() ([]int, error) {
+	pids := []int{p.PID()}
 	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[0]))
 	if err != nil {
 		return nil, err
@@ -100,8 +105,8 @@ func (p *process) pids() ([]int, error) {
 	return pids, nil
 }
 
-// tail is the end of the process's log.
-func (p *process) tail() string {
+// Tail is the end of the process's log.
+func (p *Process) Tail() string {
 	const most = 2 << 10
 	file, err := os.Open(p.log)
 	if err != nil {

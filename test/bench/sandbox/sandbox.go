@@ -1,4 +1,4 @@
-package main
+package sandbox
 
 import (
 	"context"
@@ -16,12 +16,15 @@ import (
 	"tpa.dev/tpa/test/bench/meter"
 )
 
-// insideEnv is the run's folder, for the process inside.
-const insideEnv = "TPA_BENCH_FOLDER"
+// folderEnv is the run's folder, for the process inside.
+const folderEnv = "TPA_SANDBOX_FOLDER"
 
-// isolate runs the benchmark in namespaces of its own. The kernel ends all that lives in there when its first process
-// ends, and removes its network; that process ends with this one.
-func isolate(ctx context.Context, args []string) (err error) {
+// Folder is the run's, for files and by its base name for memory cgroups, of a process inside. It goes with the run.
+func Folder() string { return os.Getenv(folderEnv) }
+
+// Run runs this program again, with other arguments, in namespaces of its own, until that ends. The kernel ends all that
+// lives in there when its first process ends, and removes its network; that process ends with this one.
+func Run(ctx context.Context, args ...string) (err error) {
 	folder, err := os.MkdirTemp("", "tpa-bench-")
 	if err != nil {
 		return err
@@ -34,9 +37,9 @@ func isolate(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, self, append([]string{insideRole}, args...)...)
+	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), insideEnv+"="+folder, "TMPDIR="+folder)
+	cmd.Env = append(os.Environ(), folderEnv+"="+folder, "TMPDIR="+folder)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -47,16 +50,16 @@ func isolate(ctx context.Context, args []string) (err error) {
 	runtime.LockOSThread() // Pdeathsig is about the thread that starts it
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start the benchmark in namespaces of its own: %w", err)
+		return fmt.Errorf("start %s in namespaces of its own: %w", self, err)
 	}
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("the benchmark failed: %w", err)
+		return fmt.Errorf("%s %v failed: %w", filepath.Base(self), args, err)
 	}
 	return nil
 }
 
-// furnish prepares the namespaces that this process is the first of.
-func furnish(nice int) error {
+// Furnish prepares the namespaces that this process is the first of.
+func Furnish(nice int) error {
 	var limit syscall.Rlimit
 	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
 	limit.Cur = limit.Max // set, and not only inherited, so that Go passes it on
@@ -71,11 +74,11 @@ func furnish(nice int) error {
 	if err := prioritize(nice); err != nil {
 		return err
 	}
-	if err := command("ip", "link", "set", "lo", "up"); err != nil {
+	if err := Command("ip", "link", "set", "lo", "up"); err != nil {
 		return err
 	}
 	// Thousands of connections a second between the same two addresses use the ports up, unless those are reused.
-	return set("net/ipv4/tcp_tw_reuse")
+	return Set("net/ipv4/tcp_tw_reuse")
 }
 
 // prioritize sets the nice value of all that runs in here, and of this session: where the kernel divides CPU time among
@@ -91,11 +94,11 @@ func prioritize(nice int) error {
 	return nil
 }
 
-// set switches a setting of the kernel on.
-func set(name string) error { return os.WriteFile("/proc/sys/"+name, []byte("1"), 0) }
+// Set switches a setting of the kernel on.
+func Set(name string) error { return os.WriteFile("/proc/sys/"+name, []byte("1"), 0) }
 
-// command runs a program that is silent when all is well.
-func command(name string, args ...string) error {
+// Command runs a program that is silent when all is well.
+func Command(name string, args ...string) error {
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %v: %w: %s", name, args, err, out)
 	}

@@ -1,4 +1,4 @@
-package main
+package apiserver
 
 import (
 	"bytes"
@@ -10,30 +10,33 @@ import (
 	"strings"
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
-
-	"tpa.dev/tpa/test/apiserver"
 )
 
-// auditPolicy has the API server note each request of TPA's user when it has been answered, a watch when it begins.
+// auditPolicy has the API server note each request of some users when it has been answered, a watch when it begins.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: Metadata
-  users: ["` + apiserver.Self + `"]
+  users: %s
 - level: None
 `
 
-// audit is the API server's audit log.
-type audit struct{ policy, log string }
+// Audit is an API server's audit log.
+type Audit struct{ policy, log string }
 
-func newAudit(dir string) (*audit, error) {
-	a := &audit{policy: filepath.Join(dir, "audit-policy.yaml"), log: filepath.Join(dir, "audit.log")}
-	return a, os.WriteFile(a.policy, []byte(auditPolicy), 0o644)
+// NewAudit returns the log of some users' requests, with files in a folder. It is kept once Options have its ServerArgs.
+func NewAudit(dir string, users ...string) (*Audit, error) {
+	list, err := json.Marshal(users)
+	if err != nil {
+		return nil, err
+	}
+	a := &Audit{policy: filepath.Join(dir, "audit-policy.yaml"), log: filepath.Join(dir, "audit.log")}
+	return a, os.WriteFile(a.policy, fmt.Appendf(nil, auditPolicy, list), 0o644)
 }
 
-// serverArgs are the API server's flags. It writes the log before it answers, so what has been answered is in it.
-func (a *audit) serverArgs() map[string]string {
+// ServerArgs are the API server's flags. It writes the log before it answers, so what has been answered is in it.
+func (a *Audit) ServerArgs() map[string]string {
 	return map[string]string{
 		"audit-policy-file": a.policy, "audit-log-path": a.log, "audit-log-mode": "blocking", "audit-log-maxsize": "10000",
 	}
@@ -47,25 +50,18 @@ func counts(e *auditv1.Event) bool {
 	return e.Stage == auditv1.StageResponseComplete
 }
 
-// about is the object of a request; the zero value if it is about none.
-func about(e *auditv1.Event) auditv1.ObjectReference {
+// About is the object of a request; the zero value if it is about none.
+func About(e *auditv1.Event) auditv1.ObjectReference {
 	if e.ObjectRef == nil {
 		return auditv1.ObjectReference{}
 	}
 	return *e.ObjectRef
 }
 
-func leaderElection(e *auditv1.Event) bool {
-	object := about(e)
-	return object.Resource == "leases" && object.Namespace == apiserver.Namespace && object.Name == "tpa-controller"
-}
-
-// kind is what kind of request it was, such as "patch services".
-func kind(e *auditv1.Event) string {
-	object := about(e)
+// Kind is what kind of request it was, such as "patch services".
+func Kind(e *auditv1.Event) string {
+	object := About(e)
 	switch {
-	case leaderElection(e):
-		return e.Verb + " the leader's lease"
 	case object.Resource == "":
 		path, _, _ := strings.Cut(e.RequestURI, "?")
 		return e.Verb + " " + path
@@ -75,8 +71,8 @@ func kind(e *auditv1.Event) string {
 	return e.Verb + " " + object.Resource
 }
 
-// mark is the current end of the log.
-func (a *audit) mark() (int64, error) {
+// Mark is the current end of the log.
+func (a *Audit) Mark() (int64, error) {
 	info, err := os.Stat(a.log)
 	if os.IsNotExist(err) {
 		return 0, nil
@@ -87,8 +83,8 @@ func (a *audit) mark() (int64, error) {
 	return info.Size(), nil
 }
 
-// since returns the requests behind a mark, and the mark behind them.
-func (a *audit) since(mark int64) ([]auditv1.Event, int64, error) {
+// Since returns the requests behind a mark, and the mark behind them.
+func (a *Audit) Since(mark int64) ([]auditv1.Event, int64, error) {
 	file, err := os.Open(a.log)
 	if os.IsNotExist(err) {
 		return nil, mark, nil
