@@ -20,7 +20,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -name '*_test.go' 2>/dev/null)
 HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
-INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/...
+INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
 PEERS       := /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 BENCH_NEEDS := test/images/packages.sh /bin/ip=iproute2 /sbin/sysctl=procps $(PEERS)
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
@@ -181,6 +181,18 @@ bin/wake: FORCE
 .PHONY: bench-wake
 bench-wake: bin/wake bin/cluster $(IMAGES) $(TEST_IMAGES) ## a wake through TPA beside one by hand (KEEP=1: leave the cluster; ARGS='--rounds=5 --many-rounds=0')
 	@KEEP='$(KEEP)' test/wake/wake.sh $(ARGS)
+
+# Not trimmed, either.
+bin/limits: $(shell find test/limits test/bench test/apiserver test/kit test/stat -name '*.go' -not -name '*_test.go') $(SOURCES)
+	CGO_ENABLED=0 go build -o $@ ./test/limits
+
+.PHONY: bench-budget bench-rest
+bench-budget: bin/limits bin/cluster bin/proxy ## 20,000 connections to one proxy, and clients and backends that misbehave (ARGS='--conns=2000 --services=20')
+bench-rest: bin/limits bin/cluster bin/proxy ## two proxies with 1,000 Services that nobody uses (ARGS='--services=50 --peace=10s')
+bench-budget bench-rest: bench-%:
+	@test/images/packages.sh /bin/ip=iproute2
+	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)"
+	bin/limits $* $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME=20s

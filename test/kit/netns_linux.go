@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNetns runs do on a thread inside a network namespace. Sockets and processes that do makes stay in there.
-func inNetns(path string, do func() error) error {
+// InNetns runs do on a thread inside a network namespace. Sockets and processes that do makes stay in there.
+func InNetns(path string, do func() error) error {
 	done := make(chan error)
 	go func() {
 		// Never unlocked: the thread ends with this goroutine, so no other ever runs in the wrong network.
@@ -17,7 +17,7 @@ func inNetns(path string, do func() error) error {
 		done <- func() error {
 			ns, err := os.Open(path)
 			if err != nil {
-				return fmt.Errorf("network of a node of test/cluster: %w", err)
+				return fmt.Errorf("network namespace: %w", err)
 			}
 			defer ns.Close()
 			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {

@@ -4,4 +4,5 @@ package kit
 
 import "errors"
 
-func inNetns(string, func() error) error { return errors.ErrUnsupported }
+// InNetns needs Linux.
+func InNetns(string, func() error) error { return errors.ErrUnsupported }

@@ -38,7 +38,7 @@ func (n Node) Dial(ctx context.Context, address string) (net.Conn, error) {
 	if n.Source != "" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(n.Source)}
 	}
-	err := inNetns(n.netns(), func() (err error) {
+	err := InNetns(n.netns(), func() (err error) {
 		conn, err = dialer.DialContext(ctx, "tcp", address)
 		return err
 	})
@@ -53,7 +53,7 @@ func (n Node) Run(ctx context.Context, stdin, name string, args ...string) (Outp
 	cmd := exec.CommandContext(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	err := inNetns(n.netns(), cmd.Start)
+	err := InNetns(n.netns(), cmd.Start)
 	if err == nil {
 		err = cmd.Wait()
 	}
