@@ -75,7 +75,7 @@ func (p *pools) wait(t contract.Target) bool {
 
 // setPools notes which pools are behind each target; mu is held.
 func (m *Manager) setPools(plan Plan) {
-	behind := map[contract.Target][]pool{}
+	behind := make(map[contract.Target][]pool, len(plan.Targets))
 	for uid, sp := range plan.Services {
 		for _, t := range sp.Gate {
 			for _, p := range sp.Ports {

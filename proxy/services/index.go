@@ -32,8 +32,8 @@ func (w World) index() *index {
 		w.Readings = &readings{}
 	}
 	x := &index{
-		World: w, managed: w.managed(), sole: map[contract.Target][]*corev1.Service{}, pods: map[label][]*corev1.Pod{},
-		rivals: map[*corev1.Pod]*corev1.Service{},
+		World: w, managed: w.managed(), sole: make(map[contract.Target][]*corev1.Service, len(w.Services)),
+		pods: make(map[label][]*corev1.Pod, len(w.Pods)), rivals: map[*corev1.Pod]*corev1.Service{},
 	}
 	for _, pod := range w.Pods {
 		for key, value := range pod.Labels {
@@ -65,7 +65,7 @@ func (w World) index() *index {
 func (w World) managed() []*corev1.Service {
 	var managed []*corev1.Service
 	for _, svc := range w.Services {
-		if svc.Labels[contract.ManagedLabel] == contract.ManagedTrue && svc.Annotations[contract.PhaseKey] != "" {
+		if isManaged(svc) {
 			managed = append(managed, svc)
 		}
 	}
@@ -73,6 +73,10 @@ func (w World) managed() []*corev1.Service {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return managed
+}
+
+func isManaged(svc *corev1.Service) bool {
+	return svc.Labels[contract.ManagedLabel] == contract.ManagedTrue && svc.Annotations[contract.PhaseKey] != ""
 }
 
 func (x *index) read(svc *corev1.Service) *reading { return x.Readings.read(svc) }

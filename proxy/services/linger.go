@@ -19,9 +19,11 @@ type linger struct {
 
 // linger returns the earlier versions of Services whose ports are still to be served; mu is held.
 func (m *Manager) linger(w World, now time.Time) []*corev1.Service {
-	served := map[types.UID]*corev1.Service{}
-	for _, svc := range w.managed() {
-		served[svc.UID] = svc
+	served := make(map[types.UID]*corev1.Service, len(m.served))
+	for _, svc := range w.Services {
+		if isManaged(svc) {
+			served[svc.UID] = svc
+		}
 	}
 	for uid, was := range m.served {
 		if is := served[uid]; is != was && lostPorts(was, is) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -80,6 +81,8 @@ type Manager struct {
 	gates        map[types.UID][]*gate // of each Service, those that somebody may be inside of; the last may be that of its front
 	late         map[types.UID]said
 	targets      map[contract.Target]*target.Keeper
+	leases       map[string]*target.Keeper // the same, by the names of their Leases
+	podsGone     atomic.Bool               // since the last plan
 	podSelectors map[contract.Target]labels.Selector
 	readySince   map[types.UID]time.Time
 	heard        sync.Map // when a pod was heard to be ready, by UID, until look takes it over
@@ -163,8 +166,10 @@ func (m *Manager) loop(ctx context.Context) {
 }
 
 // reconcile makes what is watched so.
-func (m *Manager) reconcile() {
-	world := m.watched.world(m.options.Namespace)
+func (m *Manager) reconcile() { m.adopt(m.watched.world(m.options.Namespace)) }
+
+// adopt makes a World so, to which it adds what this process remembers.
+func (m *Manager) adopt(world World) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.look(&world, time.Now())
@@ -183,7 +188,7 @@ func (m *Manager) look(w *World, now time.Time) {
 	w.Late = m.lateness.take()
 	w.Readings = &m.readings
 	w.Lingering = m.linger(*w, now)
-	w.ReadySince = map[types.UID]time.Time{}
+	w.ReadySince = make(map[types.UID]time.Time, len(w.Pods))
 	for _, pod := range w.Pods {
 		if isReady(pod) {
 			since, ok := m.readySince[pod.UID]
@@ -199,7 +204,7 @@ func (m *Manager) look(w *World, now time.Time) {
 	}
 	m.readySince = w.ReadySince
 	w.Dozes = m.pools.seen() // before the views: what is missed is noticed
-	w.Views = map[contract.Target]target.View{}
+	w.Views = make(map[contract.Target]target.View, len(m.targets))
 	for t, k := range m.targets {
 		w.Views[t] = k.View()
 	}

@@ -42,6 +42,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 		gates:        map[types.UID][]*gate{},
 		late:         map[types.UID]said{},
 		targets:      map[contract.Target]*target.Keeper{},
+		leases:       map[string]*target.Keeper{},
 		podSelectors: map[contract.Target]labels.Selector{},
 		served:       map[types.UID]*corev1.Service{},
 		problems:     map[types.UID]string{},

@@ -91,8 +91,9 @@ type TargetPlan struct {
 func (w World) Plan() Plan { return w.index().plan() }
 
 func (x *index) plan() Plan {
-	plan := Plan{Services: map[types.UID]ServicePlan{}, Targets: map[contract.Target]TargetPlan{}}
-	taken := map[int32]bool{}
+	n := len(x.managed)
+	plan := Plan{Services: make(map[types.UID]ServicePlan, n), Targets: make(map[contract.Target]TargetPlan, n)}
+	taken := make(map[int32]bool, n)
 	for _, svc := range x.managed {
 		plan.Services[svc.UID] = x.service(svc, taken)
 	}
@@ -108,7 +109,7 @@ func (x *index) plan() Plan {
 		}
 		plan.Services[svc.UID] = sp
 	}
-	users := map[contract.Target][]*corev1.Service{}
+	users := make(map[contract.Target][]*corev1.Service, n)
 	for _, svc := range x.managed {
 		if sp := plan.Services[svc.UID]; sp.Phase == contract.Active || sp.Phase == contract.Pending {
 			for _, t := range sp.Settings.Targets {

@@ -148,6 +148,11 @@ func (m *Manager) retireFronts(plan Plan) {
 
 // keep makes the keepers so; mu is held.
 func (m *Manager) keep(plan Plan) {
+	if m.podsGone.Swap(false) {
+		for _, k := range m.targets {
+			k.PodsGone()
+		}
+	}
 	for t, tp := range plan.Targets {
 		k := m.targets[t]
 		if k == nil || !k.SetUse(tp.Use) {
@@ -176,13 +181,14 @@ func (m *Manager) retireKeepers(plan Plan) {
 func (m *Manager) startKeeper(t contract.Target, use target.Use) *target.Keeper {
 	k := m.newKeeper(t)
 	k.SetUse(use)
-	m.targets[t] = k
+	m.targets[t], m.leases[t.Lease()] = k, k
 	m.keepers.Go(func() {
 		k.Run(m.keeping)
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.targets[t] == k {
 			delete(m.targets, t)
+			delete(m.leases, t.Lease())
 			delete(m.podSelectors, t)
 			m.metrics.forget(t)
 		}

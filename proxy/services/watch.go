@@ -92,6 +92,7 @@ func (m *Manager) gone(o any) {
 	}
 	if pod, ok := o.(*corev1.Pod); ok {
 		m.heard.Delete(pod.UID)
+		m.podsGone.Store(true)
 	}
 	m.poke()
 }
@@ -100,10 +101,8 @@ func (m *Manager) gone(o any) {
 func (m *Manager) observe(name string, lease *coordinationv1.Lease) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for t, k := range m.targets {
-		if t.Lease() == name {
-			k.Observe(lease)
-		}
+	if k := m.leases[name]; k != nil {
+		k.Observe(lease)
 	}
 }
 

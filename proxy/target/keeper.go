@@ -203,12 +203,15 @@ func (k *Keeper) SetStarting(starting bool) {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
 	switch {
+	case starting == !k.starting.IsZero():
+		return
 	case !starting:
 		k.starting = time.Time{}
-	case k.starting.IsZero():
+	default:
 		k.starting = time.Now()
 		time.AfterFunc(k.use.IdleTimeout, k.poke)
 	}
+	k.poke()
 }
 
 // stuck reports whether pods have been starting for too long; gate.mu is held.
@@ -216,20 +219,24 @@ func (k *Keeper) stuck() bool {
 	return !k.starting.IsZero() && time.Since(k.starting) >= k.use.IdleTimeout
 }
 
-// SetReady tells how many backends are ready, and when the first of them was heard of. It is to be called after each
-// change of the pods, those of proxies included: the Keeper then looks whether a claim's holder has gone.
+// SetReady tells how many backends are ready, and when the first of them was heard of.
 func (k *Keeper) SetReady(n int, since time.Time) {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
-	k.ready = n
 	switch {
 	case n > 0:
 		k.waking.end(Ready, since)
 	case k.waking != nil: // those before were of the time before the sleep
 		k.waking.ends[Ready] = time.Time{}
 	}
-	k.poke()
+	if k.ready != n {
+		k.ready = n
+		k.poke()
+	}
 }
+
+// PodsGone tells that some pods, of whatever kind, are there no more: the Keeper looks whether a claim's holder is among them.
+func (k *Keeper) PodsGone() { k.poke() }
 
 // Retire has the Keeper give its claim up and end once the last connection inside has ended. It does not put the target
 // to sleep any more.

@@ -186,7 +186,7 @@ func TestClaimOfAPodThatIsGoneIsDroppedOnceTheServerSaysSo(t *testing.T) {
 			t.Errorf("asked %d times, want again after a failure, and at most %d times", asked, most)
 		}
 		exists = false
-		p.SetReady(3, time.Now()) // the pods have changed
+		p.PodsGone()
 		after(sleep.Recheck)
 		if claims := c.state().Claims; len(claims) > 0 {
 			t.Errorf("claims %v, want none", claims)
@@ -211,7 +211,7 @@ func TestPodThatGoesIsNoticedWhenThePodsChange(t *testing.T) {
 		p.gate.mu.Lock() // which Gone is called with
 		gone = []string{"b"}
 		p.gate.mu.Unlock()
-		p.SetReady(3, time.Now())
+		p.PodsGone()
 		synctest.Wait()
 		if claims := c.state().Claims; len(claims) > 0 {
 			t.Errorf("claims %v, want none", claims)
