@@ -55,7 +55,7 @@ func (s *siege) flood(ctx context.Context) error {
 	peak := s.p.watchPeak()
 	var t tally
 	l, err := s.meanwhile(ctx, func() (err error) {
-		t, err = s.openUntil(ctx, job{Addresses: s.f.addresses(s.p, floodApp), Conns: s.conns, AtOnce: s.conns / 10, Way: ask},
+		t, err = s.openUntil(ctx, job{Addresses: s.f.addresses(s.p, floodApp), Conns: s.conns, AtOnce: s.conns / 40, Way: ask},
 			func(t tally, m kit.Metrics) bool {
 				refused := refusals(m, floodApp) - refusals(was, floodApp)
 				return t.Waiting == 0 && t.Refused-base.Refused == refused && t.Answered-base.Answered+refused == s.conns

@@ -76,7 +76,7 @@ func (c *visitors) dial(address, way string) {
 	c.n++
 	a := &asker{began: time.Now(), message: message(c.n), waiting: way == ask}
 	c.mu.Unlock()
-	conn, err := net.DialTimeout("tcp4", address, 30*time.Second)
+	conn, err := net.DialTimeout("tcp4", address, time.Minute)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -222,7 +222,7 @@ func probe(j job) tally {
 
 // exchange connects, sends a message and waits until it has come back.
 func exchange(address string, message []byte) error {
-	conn, err := net.DialTimeout("tcp4", address, 30*time.Second)
+	conn, err := net.DialTimeout("tcp4", address, time.Minute)
 	if err != nil {
 		return err
 	}
