@@ -13,3 +13,11 @@ const (
 func (o Options) connections(ports int) int {
 	return max(1, min(o.MaxConnections, (o.Descriptors-ownDescriptors-ports)/perConnection))
 }
+
+// bound sets the bounds while that many ports are open. Of the connections, three quarters may be held, so that those who wait
+// for targets leave some for the targets that are awake.
+func (m *Manager) bound(ports int) {
+	n := m.options.connections(ports)
+	m.conns.SetMax(n)
+	m.budget.SetMax(max(1, min(m.options.MaxHeld, n*3/4)))
+}

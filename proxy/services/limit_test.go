@@ -16,3 +16,13 @@ func TestConnectionsFollowFromDescriptors(t *testing.T) {
 		}
 	}
 }
+
+func TestHeldConnectionsLeaveSomeForOthers(t *testing.T) {
+	for _, tt := range []struct{ flag, descriptors, want int }{{10_000, 20_000, 7404}, {100, 20_000, 100}, {10_000, 256, 1}} {
+		m := &Manager{options: Options{MaxHeld: tt.flag, MaxConnections: 1_000_000, Descriptors: tt.descriptors}}
+		m.bound(0)
+		if got := m.budget.Max(); got != int64(tt.want) {
+			t.Errorf("%d descriptors, flag %d: %d may be held, want %d", tt.descriptors, tt.flag, got, tt.want)
+		}
+	}
+}

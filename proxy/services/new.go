@@ -49,8 +49,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 		notReady:     fmt.Errorf("namespace %s is not listed yet", options.Namespace),
 	}
 	m.watched = m.watches(c)
-	m.budget.SetMax(options.MaxHeld)
-	m.conns.SetMax(options.connections(0))
+	m.bound(0)
 	m.keeping, m.stopKeeping = context.WithCancel(context.Background())
 	return m, nil
 }

@@ -61,7 +61,7 @@ func (m *Manager) serve(plan Plan) {
 		}
 	}
 	if !m.closing {
-		m.conns.SetMax(m.options.connections(ports))
+		m.bound(ports)
 	}
 	m.retireFronts(plan)
 	m.notReady = errors.Join(missing...)
