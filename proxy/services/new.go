@@ -50,6 +50,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 	}
 	m.watched = m.watches(c)
 	m.bound(0)
+	m.world = World{}.index()
 	m.keeping, m.stopKeeping = context.WithCancel(context.Background())
 	return m, nil
 }
