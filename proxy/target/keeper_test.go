@@ -205,8 +205,7 @@ func TestTargetScaledUpByHandIsAwakeAndIdleFromNow(t *testing.T) {
 func TestTargetThatOthersScaleUpAgainAndAgainIsLeftAwake(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, c *cluster) {
 		told := 0
-		var p *proxy
-		p = c.proxy("a", func(config *Config) { config.OnPhase = func() { told++ } })
+		p := c.proxy("a", func(config *Config) { config.OnPhase = func() { told++ } })
 		var writes []int32
 		revert := func() {
 			t.Helper()
