@@ -154,7 +154,8 @@ func (k *Keeper) Observe(lease *coordinationv1.Lease) {
 
 // observe takes in a record; gate.mu is held.
 func (k *Keeper) observe(r record) {
-	before, knew := k.machine.State()
+	// Not the machine's, which knows nothing after a conflict: that is how a proxy learns of a round that it has not seen.
+	before, knew := k.last.state, k.observed && k.last.exists()
 	k.last, k.observed = r, true
 	k.machine.Observe(r.state, r.exists(), r.version, now())
 	after, known := k.machine.State()

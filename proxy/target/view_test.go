@@ -55,6 +55,24 @@ func TestSleepAndWakeThatGoByUnseenAreToldNevertheless(t *testing.T) {
 	})
 }
 
+// Nor does the watch have to show it: a proxy that wants its claim back learns of it by a conflict.
+func TestSleepAndWakeThatAConflictShowsAreTold(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, c *cluster) {
+		dozes := 0
+		p := c.proxy("a", func(config *Config) { config.OnDoze = func() { dozes++ } })
+		p.mustAcquire()
+		p.Release()
+		after(sleep.Quiet(idle) + time.Second)
+		c.watchers[p.Keeper] = false
+		c.edit(func(s *sleep.State) { s.Since = now() })
+		p.mustAcquire()
+		if got := p.View(); !got.Awake || dozes != 1 || !got.WokeAt.Equal(time.Now()) {
+			t.Errorf("view %+v after %d calls, want just woken after one sleep", got, dozes)
+		}
+		p.Release()
+	})
+}
+
 func TestAcquireEndsWithItsContextAndCountsNothing(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
 		p := c.proxy("a")
