@@ -15,6 +15,8 @@ import (
 // the gate open. What was ready before that is not called then.
 func TestPlanFromBeforeADozeFillsNoPool(t *testing.T) {
 	m, listen := server(t), free(t)
+	m.options.MaxConnections, m.options.Descriptors = 10, 1000
+	m.budget.SetMax(m.options.MaxHeld) // who finds no backend is held
 	backend, address := tcptest.Listen(t)
 	sp := ServicePlan{Name: "web", Phase: contract.Active, Ports: []PortPlan{{Listen: listen, Backends: []netip.AddrPort{address}}}}
 	m.serveLocked(Plan{Services: map[types.UID]ServicePlan{"x": sp}}) // without a gate: everybody passes
@@ -22,7 +24,8 @@ func TestPlanFromBeforeADozeFillsNoPool(t *testing.T) {
 	m.setPools(Plan{Services: map[types.UID]ServicePlan{"x": sp}})
 	called := func() bool {
 		t.Helper()
-		tcptest.Dial(t, tcptest.Loopback(listen))
+		client := tcptest.Dial(t, tcptest.Loopback(listen))
+		defer client.Close()
 		_ = backend.SetDeadline(time.Now().Add(200 * time.Millisecond))
 		conn, err := backend.Accept()
 		if err == nil {

@@ -42,6 +42,8 @@ type World struct {
 type Plan struct {
 	Services map[types.UID]ServicePlan
 	Targets  map[contract.Target]TargetPlan
+	// Dozes is the World's: the backends are not those of a target that has left Awake since.
+	Dozes map[contract.Target]int
 }
 
 // ServicePlan is how one managed Service is served.
@@ -92,7 +94,7 @@ func (w World) Plan() Plan { return w.index().plan() }
 
 func (x *index) plan() Plan {
 	n := len(x.managed)
-	plan := Plan{Services: make(map[types.UID]ServicePlan, n), Targets: make(map[contract.Target]TargetPlan, n)}
+	plan := Plan{Services: make(map[types.UID]ServicePlan, n), Targets: make(map[contract.Target]TargetPlan, n), Dozes: x.Dozes}
 	taken := make(map[int32]bool, n)
 	for _, svc := range x.managed {
 		plan.Services[svc.UID] = x.service(svc, taken)

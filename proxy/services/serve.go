@@ -37,7 +37,7 @@ func (m *Manager) serve(plan Plan) {
 		settings := m.settings(uid, sp)
 		f.SetSettings(settings)
 		m.closeGates(uid, settings.Target)
-		if !m.pools.fill(f, sp, m.world.Dozes) {
+		if !m.pools.fill(f, sp, plan.Dozes) {
 			m.poke()
 		}
 		if m.closing {
