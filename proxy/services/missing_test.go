@@ -131,7 +131,7 @@ func TestNoticesOfAPlan(t *testing.T) {
 	plan := Plan{
 		Services: map[types.UID]ServicePlan{"x": {Name: "web"}, "y": {Name: "api", Late: "no pod"}},
 		Targets: map[contract.Target]TargetPlan{
-			web: {Services: []types.UID{"x", "y"}, Awake: "because"},
+			web: {Services: []types.UID{"x", "y"}, Awake: "because", Reason: sleepBlocked},
 			db:  {Services: []types.UID{"x"}, Awake: "because", Missing: "gone"},
 		},
 	}
