@@ -28,10 +28,13 @@ func (a *Activity) Last() time.Time {
 	return time.UnixMilli(ms)
 }
 
-// moved records n bytes. It runs once for every turn of a flow, and stores once: the time only changes now and then.
-func (a *Activity) moved(counter *atomic.Int64, n int, now time.Time) {
+// moved records n bytes, and returns now in Unix milliseconds. It runs once for every turn of a flow, and stores once: the
+// time only changes now and then.
+func (a *Activity) moved(counter *atomic.Int64, n int, now time.Time) int64 {
 	counter.Add(int64(n))
-	if ms := now.UnixMilli(); a.last.Load() < ms {
+	ms := now.UnixMilli()
+	if a.last.Load() < ms {
 		a.last.Store(ms)
 	}
+	return ms
 }

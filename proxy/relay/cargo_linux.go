@@ -25,7 +25,7 @@ type cargo struct {
 	buffer *[bufferSize]byte
 	large  *[largeSize]byte
 	pipe   *pipe
-	off, n int // the bytes from off to n are still to be written
+	off, n int32 // the bytes from off to n are still to be written; no read brings more than pipeSize
 }
 
 func (c *cargo) empty() bool { return c.off == c.n }
@@ -62,8 +62,9 @@ func (c *cargo) readLarge(fd int) (int, error) {
 }
 
 func (c *cargo) loaded(n int, err error) (int, error) {
-	c.off, c.n = 0, max(n, 0)
-	return c.n, err
+	n = max(n, 0)
+	c.off, c.n = 0, int32(n)
+	return n, err
 }
 
 // write writes until nothing is left or the socket takes no more: EAGAIN.
@@ -73,7 +74,7 @@ func (c *cargo) write(fd int) (written int, err error) {
 		if err != nil {
 			return written, err
 		}
-		c.off += n
+		c.off += int32(n)
 		written += n
 	}
 	return written, nil
@@ -82,7 +83,7 @@ func (c *cargo) write(fd int) (written int, err error) {
 func (c *cargo) writeOnce(fd int) (int, error) {
 	switch {
 	case c.pipe != nil:
-		n, err := splice(c.pipe.r, fd, c.n-c.off)
+		n, err := splice(c.pipe.r, fd, int(c.n-c.off))
 		if errors.Is(err, unix.EPIPE) {
 			// A splice that had moved something before it met a reset has kept that to itself: the next one, this, only
 			// learns that the connection is no more. Without proof of a close in good order it is a reset.

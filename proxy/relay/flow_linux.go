@@ -51,6 +51,9 @@ func (f *flow) sides() (src, dst error) {
 func (f *flow) Ready(events tcp.Events) {
 	f.s.mu.Lock()
 	defer f.s.unlock()
+	if f.s.wake != nil && !f.s.goesOn(events) {
+		return
+	}
 	if events&tcp.Writable != 0 && !f.s.over {
 		f.back().resume()
 	}
@@ -186,7 +189,7 @@ func (f *flow) deliver() bool {
 	n, err := f.cargo.write(f.dst.FD())
 	if n > 0 {
 		f.moved += int64(n)
-		f.s.act.moved(f.counter(), n, f.src.Loop().Now())
+		f.s.last = f.s.act.moved(f.counter(), n, f.src.Loop().Now())
 	}
 	switch {
 	case err == nil:

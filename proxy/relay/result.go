@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"syscall"
+	"time"
 )
 
 // Reasons for a session to end other than both peers having closed. Result.Err wraps one of them and the cause.
@@ -10,13 +11,16 @@ var (
 	ErrClient  = errors.New("client connection failed")
 	ErrBackend = errors.New("backend connection failed")
 	ErrAborted = errors.New("aborted")
+	ErrParked  = errors.New("ended while parked")
 )
 
 // Result says what a finished session has moved and how it ended.
 type Result struct {
 	// ToBackend and ToClient are the bytes handed to each peer's socket.
 	ToBackend, ToClient int64
-	// Err is nil if both peers closed; otherwise it wraps ErrClient, ErrBackend or ErrAborted.
+	// Last is when bytes last moved, in either direction, to the millisecond; the beginning if they never have.
+	Last time.Time
+	// Err is nil if both peers closed; otherwise it wraps ErrClient, ErrBackend or ErrAborted, or is ErrParked.
 	Err error
 }
 

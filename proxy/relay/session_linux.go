@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"tpa.dev/tpa/proxy/tcp"
 )
@@ -15,10 +16,13 @@ type Session struct {
 	act  *Activity
 	done func(Result)
 
-	mu       sync.Mutex // held by the loop while it moves bytes
-	up, down flow       // from client to backend, and back
-	over     bool       // both connections are closed
-	told     bool       // done was called, or is about to be
+	mu       sync.Mutex  // held by the loop while it moves bytes
+	up, down flow        // from client to backend, and back
+	last     int64       // when bytes last moved, or the session began, in Unix milliseconds
+	wake     func() bool // Owner.Wake while the session is parked; nil otherwise
+	woken    bool        // wake was called and said no
+	over     bool        // both connections are closed
+	told     bool        // done was called, or is about to be
 	err      error
 }
 
@@ -26,7 +30,7 @@ type Session struct {
 // closes both, gracefully, or, if either failed, by a reset to both, and calls done once: from the loop, which it must
 // not keep waiting, or from the goroutine that called Start or Abort. The connections are the session's from now on.
 func Start(client, backend *tcp.Conn, act *Activity, done func(Result)) *Session {
-	s := &Session{act: act, done: done}
+	s := &Session{act: act, done: done, last: time.Now().UnixMilli()}
 	s.up = flow{s: s, src: client, dst: backend}
 	s.down = flow{s: s, src: backend, dst: client}
 	s.mu.Lock()
@@ -54,7 +58,7 @@ func (s *Session) unlock() {
 	s.told = s.over
 	s.mu.Unlock()
 	if tell {
-		s.done(Result{ToBackend: s.up.moved, ToClient: s.down.moved, Err: s.err})
+		s.done(Result{ToBackend: s.up.moved, ToClient: s.down.moved, Last: time.UnixMilli(s.last), Err: s.err})
 	}
 }
 
@@ -68,7 +72,7 @@ func (s *Session) fail(side, cause error) {
 }
 
 func (s *Session) end(closeConn func(*tcp.Conn)) {
-	s.over = true
+	s.over, s.wake = true, nil
 	for _, f := range []*flow{&s.up, &s.down} {
 		f.cargo.drop()
 		closeConn(f.src)

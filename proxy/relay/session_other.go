@@ -26,6 +26,14 @@ type Session struct {
 	once   sync.Once // for err and the resets
 	err    error
 	copies sync.WaitGroup
+
+	mu     sync.Mutex
+	last   int64         // when bytes last moved, or the session began, in Unix milliseconds
+	moving int           // copies that have read something and are not through with it
+	wake   func() bool   // Owner.Wake while the session is parked; nil otherwise
+	woken  bool          // wake was called and said no
+	goOn   chan struct{} // closed when the session is parked no more
+	over   bool
 }
 
 // side is one of the two connections.
@@ -38,7 +46,7 @@ type side struct {
 // Start relays between client and backend until both directions are done. It then closes both, gracefully, or, if either
 // failed, by a reset to both, and calls done once. The connections are the session's from now on.
 func Start(client, backend *tcp.Conn, act *Activity, done func(Result)) *Session {
-	s := &Session{act: act}
+	s := &Session{act: act, last: time.Now().UnixMilli()}
 	s.client.Conn, s.client.failed = client, ErrClient
 	s.backend.Conn, s.backend.failed = backend, ErrBackend
 	var r Result
@@ -49,7 +57,8 @@ func Start(client, backend *tcp.Conn, act *Activity, done func(Result)) *Session
 		s.failIfReset(&s.client) // which the reader may have taken for an end, before the writer knew better
 		s.failIfReset(&s.backend)
 		s.once.Do(func() { client.Close(); backend.Close() })
-		r.Err = s.err
+		s.unpark(true)
+		r.Last, r.Err = time.UnixMilli(s.last), s.err
 		done(r)
 	}()
 	return s
@@ -64,6 +73,7 @@ func (s *Session) fail(side, cause error) {
 		s.err = fmt.Errorf("%w: %w", side, cause)
 		s.client.Conn.Abort()
 		s.backend.Conn.Abort()
+		s.unpark(true)
 	})
 }
 
@@ -78,27 +88,38 @@ func (s *Session) copy(dst, src *side, counter *atomic.Int64) (moved int64) {
 	buf := make([]byte, bufferSize)
 	for {
 		n, err := src.Read(buf)
-		if n > 0 {
-			written, err := dst.Write(buf[:n])
-			moved += int64(written)
-			s.act.moved(counter, written, time.Now())
-			if peerGone(err) {
-				// What dst sent before it went may still be read: the other direction decides.
-				dst.reset.Store(!closedFirst(err))
-				return moved
-			} else if err != nil {
-				s.fail(dst.failed, err)
-				return moved
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			s.failIfReset(src)
-			dst.CloseWrite()
+		if !s.begin() {
 			return moved
-		case err != nil:
-			s.fail(src.failed, err)
+		}
+		written, ended := s.pass(dst, src, buf[:n], err)
+		moved += int64(written)
+		s.through(counter, written)
+		if ended {
 			return moved
 		}
 	}
+}
+
+// pass gives dst what was read from src, and reports whether that was the end.
+func (s *Session) pass(dst, src *side, read []byte, err error) (written int, ended bool) {
+	if len(read) > 0 {
+		var werr error
+		written, werr = dst.Write(read)
+		if peerGone(werr) {
+			// What dst sent before it went may still be read: the other direction decides.
+			dst.reset.Store(!closedFirst(werr))
+			return written, true
+		} else if werr != nil {
+			s.fail(dst.failed, werr)
+			return written, true
+		}
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		s.failIfReset(src)
+		dst.CloseWrite()
+	case err != nil:
+		s.fail(src.failed, err)
+	}
+	return written, err != nil
 }
