@@ -38,6 +38,8 @@ type Settings struct {
 	Targets []Target
 	// IdleTimeout is how long the Service is unused before its targets sleep, 1s-720h.
 	IdleTimeout time.Duration
+	// IdleWhenNoTraffic has open connections that move no byte not count as use. They are closed when the target sleeps.
+	IdleWhenNoTraffic bool
 	// WakeOnData waits for a connection's first byte before it wakes the target.
 	WakeOnData bool
 	// WakeTimeout is how long a connection is held, 1s-1h.
@@ -88,6 +90,7 @@ func Parse(annotations map[string]string, defaults Defaults) (Settings, error) {
 	s := Settings{
 		Targets:           r.targets(),
 		IdleTimeout:       r.duration(IdleTimeoutKey, defaults.IdleTimeout, MinIdleTimeout, MaxIdleTimeout),
+		IdleWhenNoTraffic: r.choice(IdleWhenKey, "no-connections", "no-traffic") == 1,
 		WakeTimeout:       r.duration(WakeTimeoutKey, DefaultWakeTimeout, MinWakeTimeout, MaxWakeTimeout),
 		WakeReplicas:      int32(r.integer(WakeReplicasKey, 0, MaxWakeReplicas)),
 		MaxHeld:           r.integer(MaxHeldKey, DefaultMaxHeld, MaxMaxHeld),
@@ -97,7 +100,6 @@ func Parse(annotations map[string]string, defaults Defaults) (Settings, error) {
 		PassivePorts:      r.list(PassivePortsKey),
 		AllowSourceIPLoss: r.choice(AllowSourceIPLossKey, "false", "true") == 1,
 	}
-	r.choice(IdleWhenKey, "no-connections")
 	r.unknown()
 	return s, errors.Join(r.errs...)
 }

@@ -36,6 +36,7 @@ func TestGoodValuesAreReadAndTheRestIsDefault(t *testing.T) {
 		{IdleTimeoutKey, "1h30m", func(s *Settings) { s.IdleTimeout = 90 * time.Minute }},
 		{IdleTimeoutKey, "720h", func(s *Settings) { s.IdleTimeout = 720 * time.Hour }},
 		{IdleWhenKey, "no-connections", func(*Settings) {}},
+		{IdleWhenKey, "no-traffic", func(s *Settings) { s.IdleWhenNoTraffic = true }},
 		{WakeOnKey, "connect", func(*Settings) {}},
 		{WakeOnKey, "data", func(s *Settings) { s.WakeOnData = true }},
 		{WakeTimeoutKey, "1s", func(s *Settings) { s.WakeTimeout = time.Second }},
@@ -92,7 +93,7 @@ func TestBadValuesAreNamedWithWhatIsAccepted(t *testing.T) {
 		IdleTimeoutKey: {duration, []string{
 			"", "10", "0s", "0", "-1s", "999ms", "720h1s", "1d", "ten minutes", "10m ", "9999999999h",
 		}},
-		IdleWhenKey:    {"no-connections", []string{"", "never", "No-Connections", "no-connections "}},
+		IdleWhenKey:    {"no-connections or no-traffic", []string{"", "never", "No-Connections", "no-connections ", "traffic"}},
 		WakeOnKey:      {"connect or data", []string{"", "Data", "connect,data"}},
 		WakeTimeoutKey: {hour, []string{"", "0s", "500ms", "61m", "x"}},
 		WakeReplicasKey: {"a whole number from 1 to 10000", []string{

@@ -26,10 +26,27 @@ type Target interface {
 	Acquire(ctx context.Context, client netip.AddrPort) error
 	// TryAcquire is Acquire without waiting: it reports whether the claim is held now, and counts if so.
 	TryAcquire() bool
-	// Release ends one successful Acquire or TryAcquire.
-	Release()
+	// Release ends one successful Acquire or TryAcquire, whose connection was last used at a time: now at the latest.
+	Release(used time.Time)
+	// Park is Release for a connection that stays open, moves no byte, and may come back. If the target leaves Awake before it
+	// has, dozed is called, once or more, and not by Park: the connection is to be ended.
+	Park(used time.Time, dozed func()) Parked
 	// Awake reports whether the target is believed awake. Connections that neither wake nor count are refused if not.
 	Awake() bool
+}
+
+// Parked is the place of a connection that its Target does not count. It ends by a return or by Leave. All methods may be
+// called at once by many.
+type Parked interface {
+	// TryReturn counts the connection again if the claim is held now, and reports whether it is.
+	TryReturn() bool
+	// Return counts the connection again. It returns nil at once while this proxy holds the claim; otherwise it first wins
+	// the claim, which may take until ctx ends. It fails with ErrDozed if the target has left Awake since Park; it never wakes
+	// the target. It fails with ErrRetired if the Service has another Target by now. After any failure the connection may
+	// only Leave.
+	Return(ctx context.Context, client netip.AddrPort) error
+	// Leave gives the place up. It may be repeated.
+	Leave()
 }
 
 // Config is what a Service is made of.
@@ -78,6 +95,10 @@ type Settings struct {
 	// wakes at once.
 	// While the target is awake it makes no difference.
 	WakeOnData bool
+	// ParkAfter is for how long a connection has moved no byte when it stops to count as use. It stays open until the target
+	// leaves Awake, and counts again when either peer sends something; one that has passed an Open counts until it ends.
+	// Default 0: an open connection is use.
+	ParkAfter time.Duration
 	// IgnoreSources are client networks whose connections neither wake nor count. Default none.
 	IgnoreSources []netip.Prefix
 	// Affinity sends all connections of one client address to one backend. Default false: to the least loaded.

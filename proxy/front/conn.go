@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"tpa.dev/tpa/proxy/backend"
 	"tpa.dev/tpa/proxy/hold"
@@ -35,6 +36,7 @@ type conn struct {
 	uncount func()          // ends counting by later Targets; nil if there is nothing to end
 	backend *backend.Conn   // from when it is connected
 	session *relay.Session  // guarded by s.mu
+	parking *parking        // guarded by session's lock; nil if it was never parked
 }
 
 // accepted takes a connection from the loop that accepts, which it must not keep waiting.
@@ -85,7 +87,7 @@ func (c *conn) serve() {
 	case WakeTimeout, WakeError, DialError:
 		c.s.config.OnError(fmt.Errorf("%s: %w", c.s.config.Name, err))
 	}
-	c.ended(outcome)
+	c.ended(end{outcome, time.Now()})
 }
 
 // handle returns nil if a session has begun, or why it did not come to that.
@@ -198,6 +200,7 @@ func (c *conn) relay(b *backend.Conn) {
 	session := relay.Start(c.client, b.Conn, c.act, c.relayed)
 	c.s.mu.Lock()
 	c.session = session
+	c.s.sweepLater()
 	closed := c.s.closed
 	c.s.mu.Unlock()
 	if closed {
@@ -208,30 +211,50 @@ func (c *conn) relay(b *backend.Conn) {
 // relayed is called when the session has ended.
 func (c *conn) relayed(result relay.Result) {
 	c.s.stats.active.Add(-1)
-	outcome := Relayed
-	if errors.Is(result.Err, relay.ErrAborted) {
-		outcome = Aborted
+	e := end{c.relayedOutcome(result.Err), time.Now()}
+	if c.s.settings.Load().ParkAfter > 0 {
+		e.used = result.Last // an end is no traffic either
 	}
-	if c.uncount != nil {
-		go c.ended(outcome) // it may have to wait, and the session's loop must not
-		return
+	switch {
+	case c.parking != nil && c.parking.deferred(e):
+	case c.uncount != nil:
+		go c.ended(e) // it may have to wait, and the session's loop must not
+	default:
+		c.ended(e)
 	}
-	c.ended(outcome)
+}
+
+// relayedOutcome classifies the error that a session ended with.
+func (c *conn) relayedOutcome(err error) Outcome {
+	switch {
+	case errors.Is(err, relay.ErrParked):
+		return Dozed
+	case !errors.Is(err, relay.ErrAborted):
+		return Relayed
+	case c.parking != nil:
+		return c.parking.outcome(c)
+	default:
+		return Aborted
+	}
 }
 
 // ended gives back what the connection has taken. Both of its ends are closed.
-func (c *conn) ended(outcome Outcome) {
+func (c *conn) ended(e end) {
 	if c.backend != nil {
 		c.backend.Release()
 	}
 	if c.uncount != nil {
 		c.uncount()
 	}
-	if c.target != nil {
-		c.target.Release()
+	switch {
+	case c.parking != nil && c.parking.place != nil:
+		c.parking.place.Leave()
+		c.s.stats.parked.Add(-1)
+	case c.target != nil:
+		c.target.Release(e.used)
 	}
 	c.s.config.Connections.Release()
-	c.s.stats.ended[outcome].Add(1)
+	c.s.stats.ended[e.outcome].Add(1)
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	delete(c.s.conns, c)

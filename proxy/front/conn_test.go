@@ -366,7 +366,7 @@ func TestManyAtOnceLoseNone(t *testing.T) {
 
 func TestAdmittingDoesNotAllocate(t *testing.T) {
 	c, settings := admissible(t)
-	if n := testing.AllocsPerRun(100, func() { c.tryAdmit(settings); c.target.Release() }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { c.tryAdmit(settings); c.target.Release(time.Now()) }); n != 0 {
 		t.Errorf("%v allocations to admit a connection to an awake target", n)
 	}
 }
@@ -378,7 +378,7 @@ func BenchmarkAdmit(b *testing.B) {
 		if !c.tryAdmit(settings) {
 			b.Fatal("not admitted")
 		}
-		c.target.Release()
+		c.target.Release(time.Now())
 	}
 }
 

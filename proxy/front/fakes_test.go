@@ -27,7 +27,10 @@ type fakeTarget struct {
 	changed  chan struct{} // closed by wake and fail
 	uses     int           // successful acquisitions not yet released
 	acquired int           // all of them
-	waiting  int           // Acquire calls under way
+	waiting  int           // Acquire and Return calls under way
+	used     time.Time     // the end of the last use
+	parked   map[*fakeParked]struct{}
+	onDoze   func() // called by doze with mu held, as a target's hook is; nil for none
 }
 
 func newTarget(awake bool) *fakeTarget {
@@ -96,10 +99,11 @@ func (t *fakeTarget) Acquire(ctx context.Context, client netip.AddrPort) error {
 	return t.Acquire(ctx, client)
 }
 
-func (t *fakeTarget) Release() {
+func (t *fakeTarget) Release(used time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.uses--
+	t.used = used
 }
 
 func (t *fakeTarget) Awake() bool {
@@ -147,8 +151,8 @@ func newWorld(tb testing.TB, awake bool, settings Settings, budget *hold.Budget)
 	}
 	tb.Cleanup(func() {
 		w.Close()
-		if uses, _, _ := w.target.counts(); uses != 0 {
-			tb.Errorf("%d uses of the target not released", uses)
+		if uses, _, _ := w.target.counts(); uses != 0 || len(w.target.parked) != 0 || w.Stats().Parked() != 0 {
+			tb.Errorf("%d uses of the target not released, %d parked, %d by the count", uses, len(w.target.parked), w.Stats().Parked())
 		}
 		var ended int64
 		for _, o := range Outcomes() {
@@ -238,4 +242,90 @@ func soon(tb testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	tb.Cleanup(cancel)
 	return ctx
+}
+
+// fakeParked is a place at a fakeTarget.
+type fakeParked struct {
+	target *fakeTarget
+	dozed  func()
+}
+
+func (t *fakeTarget) Park(used time.Time, dozed func()) Parked {
+	t.Release(used)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := &fakeParked{t, dozed}
+	if t.parked == nil {
+		t.parked = map[*fakeParked]struct{}{}
+	}
+	t.parked[p] = struct{}{}
+	return p
+}
+
+func (p *fakeParked) TryReturn() bool {
+	if !p.parked() || !p.target.TryAcquire() {
+		return false
+	}
+	p.Leave()
+	return true
+}
+
+// Return waits until the claim is there or the place is not any more.
+func (p *fakeParked) Return(ctx context.Context, _ netip.AddrPort) error {
+	t := p.target
+	for p.parked() {
+		if p.TryReturn() {
+			return nil
+		}
+		t.mu.Lock()
+		if t.err != nil {
+			defer t.mu.Unlock()
+			return t.err
+		}
+		changed := t.changed
+		t.waiting++
+		t.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		t.mu.Lock()
+		t.waiting--
+		t.mu.Unlock()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return ErrDozed
+}
+
+func (p *fakeParked) Leave() {
+	p.target.mu.Lock()
+	defer p.target.mu.Unlock()
+	delete(p.target.parked, p)
+}
+
+func (p *fakeParked) parked() bool {
+	p.target.mu.Lock()
+	defer p.target.mu.Unlock()
+	_, parked := p.target.parked[p]
+	return parked
+}
+
+// doze has the target leave Awake: the claim is gone, and so is who is parked.
+func (t *fakeTarget) doze() {
+	t.mu.Lock()
+	gone := t.parked
+	t.parked = nil
+	if t.onDoze != nil {
+		t.onDoze()
+	}
+	if !t.awake {
+		close(t.changed)
+	}
+	t.awake, t.changed = false, make(chan struct{})
+	t.mu.Unlock()
+	for p := range gone {
+		p.dozed()
+	}
 }

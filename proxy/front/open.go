@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // Open is the Target of a Service while somebody else keeps its workload awake: everybody passes, and nobody is counted.
@@ -13,8 +14,14 @@ type Open struct{}
 
 func (Open) Acquire(context.Context, netip.AddrPort) error { return nil }
 func (Open) TryAcquire() bool                              { return true }
-func (Open) Release()                                      {}
+func (Open) Release(time.Time)                             {}
 func (Open) Awake() bool                                   { return true }
+
+// Park parks nobody: who has passed an Open counts, as soon as somebody counts, until it ends.
+func (Open) Park(time.Time, func()) Parked                { return Open{} }
+func (Open) TryReturn() bool                              { return true }
+func (Open) Return(context.Context, netip.AddrPort) error { return nil }
+func (Open) Leave()                                       {}
 
 func isOpen(t Target) bool { _, open := t.(Open); return open }
 
@@ -55,7 +62,7 @@ func (s *Service) count(u *uncounted) {
 		err := settings.Target.Acquire(u.ctx, u.client)
 		if err == nil {
 			<-u.ctx.Done()
-			settings.Target.Release()
+			settings.Target.Release(time.Now())
 			return
 		}
 		s.mu.Lock()

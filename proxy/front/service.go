@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"tpa.dev/tpa/proxy/backend"
 	"tpa.dev/tpa/proxy/hold"
@@ -21,6 +22,9 @@ var ErrClosed = errors.New("service is closed")
 
 // ErrRetired is what a Target fails with that is not its Service's any more: the connection acquires the next one.
 var ErrRetired = errors.New("target is retired")
+
+// ErrDozed is what a Parked fails with whose target has left Awake: what the connection led to is about to go.
+var ErrDozed = errors.New("target has left awake")
 
 // Service accepts, holds and relays the connections of one managed Service. Its methods may be called at once by many.
 type Service struct {
@@ -44,6 +48,8 @@ type Service struct {
 	// uncounted are those of them that no Target counts yet.
 	uncounted map[*uncounted]struct{}
 	empty     chan struct{} // if somebody waits for conns to be empty, closed when they are
+	sweeping  *time.Timer   // of the sweeps; nil before the first
+	sweepDue  bool
 	closed    bool
 }
 
@@ -73,19 +79,32 @@ func New(config Config) *Service {
 	return s
 }
 
-// SetSettings changes the settings for connections accepted from now on.
+// SetSettings changes the settings for connections accepted from now on. ParkAfter applies to all; those that were parked and
+// would not be any more come back.
 func (s *Service) SetSettings(settings Settings) {
 	settings = settings.withDefaults(s.config.Target)
 	settings.IgnoreSources = slices.Clone(settings.IgnoreSources)
+	for _, session := range s.set(&settings) {
+		session.Wake()
+	}
+}
+
+// set changes the settings, and returns the sessions that may not stay parked with them.
+func (s *Service) set(settings *Settings) (recalled []*relay.Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settings.Store(&settings)
+	before := s.settings.Swap(settings)
 	s.setMissing(settings.OnMissing != nil)
 	s.held.SetMax(settings.MaxHeld)
 	s.countAll()
 	for _, pool := range s.pools {
 		pool.SetAffinity(settings.Affinity)
 	}
+	if before != nil && before.ParkAfter != settings.ParkAfter {
+		s.stopSweeping()
+	}
+	s.sweepLater()
+	return s.recalled(settings)
 }
 
 // SetPorts opens what is new, keeps what stays and closes the listeners of what is gone; connections go on. The error
@@ -221,6 +240,7 @@ func (s *Service) Drain(ctx context.Context) error {
 func (s *Service) abort() int {
 	s.mu.Lock()
 	s.closed = true
+	s.stopSweeping()
 	n := len(s.conns)
 	sessions := make([]*relay.Session, 0, n)
 	for c := range s.conns {

@@ -23,12 +23,13 @@ const (
 	WakeError                     // the target could not be claimed or woken
 	DialError                     // backends existed, but none could be reached
 	Aborted                       // ended by Close, or by Drain giving up
+	Dozed                         // relayed, silent, and ended in good order when the target went to sleep
 	outcomes
 )
 
 var outcomeNames = [outcomes]string{
 	"relayed", "refused_budget", "refused_full", "refused_asleep", "refused_missing", "client_gone", "no_data",
-	"wake_timeout", "wake_error", "dial_error", "aborted",
+	"wake_timeout", "wake_error", "dial_error", "aborted", "dozed",
 }
 
 // String returns the name used for metrics, such as "refused_budget".
@@ -43,11 +44,12 @@ func Outcomes() []Outcome {
 	return all
 }
 
-// Stats are a Service's counters. They may be read at any time and only grow, except Active and Held.
+// Stats are a Service's counters. They may be read at any time and only grow, except Active, Parked and Held.
 type Stats struct {
 	accepted atomic.Int64
 	ended    [outcomes]atomic.Int64
 	active   atomic.Int64
+	parked   atomic.Int64
 	held     atomic.Int64
 	wasHeld  atomic.Int64
 	dialErrs atomic.Int64
@@ -64,6 +66,9 @@ func (s *Stats) Ended(outcome Outcome) int64 { return s.ended[outcome].Load() }
 
 // Active returns how many connections are being relayed now.
 func (s *Stats) Active() int64 { return s.active.Load() }
+
+// Parked returns how many of these are parked: silent, and not counted as use.
+func (s *Stats) Parked() int64 { return s.parked.Load() }
 
 // Held returns how many connections are waiting for the target or a backend now.
 func (s *Stats) Held() int64 { return s.held.Load() }

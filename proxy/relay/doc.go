@@ -15,5 +15,5 @@
 // keeps what it has read until then, and reads no more. Elsewhere two goroutines copy.
 //
 // The package does not dial, does not accept, and has no time-outs: an idle connection is a legitimate one. Whoever
-// wants an end to it calls Abort.
+// wants an end to it calls Abort. Whoever must be asked before more is moved parks it: see Owner.
 package relay

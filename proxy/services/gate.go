@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -36,6 +37,12 @@ func (g *gate) close() {
 	}
 }
 
+func (g *gate) isClosed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed
+}
+
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -61,7 +68,7 @@ func (g *gate) Acquire(ctx context.Context, client netip.AddrPort) error {
 		return err
 	}
 	if !g.enter() {
-		g.keepers.Release()
+		g.keepers.Release(time.Now())
 		return front.ErrRetired
 	}
 	return nil
@@ -73,16 +80,16 @@ func (g *gate) TryAcquire() bool {
 		return false
 	}
 	if !g.enter() {
-		g.keepers.Release()
+		g.keepers.Release(time.Now())
 		return false
 	}
 	return true
 }
 
 // Release implements front.Target.
-func (g *gate) Release() {
+func (g *gate) Release(used time.Time) {
 	g.leave()
-	g.keepers.Release()
+	g.keepers.Release(used)
 }
 
 // Awake implements front.Target.
@@ -101,7 +108,7 @@ func (g *gate) countUntilLeft(ctx context.Context, earlier *gate) {
 	}()
 	if g.Acquire(ctx, netip.AddrPort{}) == nil {
 		<-ctx.Done()
-		g.Release()
+		g.Release(time.Now())
 	}
 }
 
@@ -126,7 +133,7 @@ func (a all) Acquire(ctx context.Context, client netip.AddrPort) error {
 	if err != nil {
 		for i, k := range a {
 			if acquired[i] {
-				k.Release()
+				k.Release(time.Now())
 			}
 		}
 	}
@@ -137,7 +144,7 @@ func (a all) Acquire(ctx context.Context, client netip.AddrPort) error {
 func (a all) TryAcquire() bool {
 	for i, k := range a {
 		if !k.TryAcquire() {
-			a[:i].Release()
+			a[:i].Release(time.Now())
 			return false
 		}
 	}
@@ -145,9 +152,9 @@ func (a all) TryAcquire() bool {
 }
 
 // Release releases each.
-func (a all) Release() {
+func (a all) Release(used time.Time) {
 	for _, k := range a {
-		k.Release()
+		k.Release(used)
 	}
 }
 

@@ -73,11 +73,11 @@ func TestGateOfSeveralTargetsClaimsAndReleasesAll(t *testing.T) {
 		if !gate.Awake() || !gate.TryAcquire() {
 			t.Error("it is claimed, and not awake or not open")
 		}
-		gate.Release()
+		gate.Release(time.Now())
 		if !inUse(t, c, web) || !inUse(t, c, db) {
 			t.Error("a target is not in use with a connection inside")
 		}
-		gate.Release()
+		gate.Release(time.Now())
 		if inUse(t, c, web) || inUse(t, c, db) {
 			t.Error("a target is in use after the last connection")
 		}
@@ -156,7 +156,7 @@ func TestConnectionsOfAnEarlierGateAreCounted(t *testing.T) {
 			t.Error("not counted by the target that it was handed to")
 		}
 		third := change(web, db)
-		first.Release()
+		first.Release(time.Now())
 		synctest.Wait()
 		if inUse(t, c, web) || inUse(t, c, db) {
 			t.Error("in use after the last connection")
@@ -180,7 +180,7 @@ func TestConnectionThatEndsDuringAHandoverIsForgotten(t *testing.T) {
 		}
 		m.closeGates("x", m.gateFor("x", []contract.Target{db}))
 		synctest.Wait()
-		first.Release()
+		first.Release(time.Now())
 		m.keepers.Wait()
 	})
 }
@@ -189,4 +189,107 @@ func TestGateOfNoTargetIsOpen(t *testing.T) {
 	if got := (&Manager{}).gateFor("x", nil); got != (front.Open{}) {
 		t.Errorf("%T", got)
 	}
+}
+
+// leftAwake has a Keeper learn that its target sleeps, as if another proxy had put it to sleep.
+func leftAwake(t *testing.T, c client.Client, of contract.Target, k *target.Keeper) {
+	t.Helper()
+	var lease coordinationv1.Lease
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: of.Lease()}, &lease); err != nil {
+		t.Fatal(err)
+	}
+	state, err := sleep.Parse(lease.Annotations[contract.StateKey])
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Phase, state.By, state.Claims, state.Seq = sleep.Sleeping, "another/1", nil, state.Seq+1
+	lease.Annotations[contract.StateKey] = state.String()
+	if err := c.Update(t.Context(), &lease); err != nil {
+		t.Fatal(err)
+	}
+	k.Observe(&lease)
+	synctest.Wait()
+}
+
+func TestGateOfSeveralTargetsParksWithAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := fake.NewClientBuilder().Build()
+		gate := newGate(keepers(t, c, ""))
+		if err := gate.Acquire(t.Context(), from); err != nil {
+			t.Fatal(err)
+		}
+		p := gate.Park(time.Now(), func() { t.Error("told to end") })
+		if !p.TryReturn() { // the claims are still there
+			t.Fatal("it cannot return")
+		}
+		p = gate.Park(time.Now(), func() { t.Error("told to end") })
+		if inUse(t, c, web) || inUse(t, c, db) {
+			t.Error("a target is in use with nobody but a parked connection")
+		}
+		if p.TryReturn() {
+			t.Error("it returned without a claim")
+		}
+		if err := p.Return(t.Context(), from); err != nil || !inUse(t, c, web) || !inUse(t, c, db) {
+			t.Errorf("%v, or a target is not in use after the return", err)
+		}
+		gate.Release(time.Now())
+	})
+}
+
+// Any of several targets ends what is parked with all, and what has returned to the others by then is parked there again.
+func TestGateOfSeveralTargetsEndsWhatIsParkedWithAny(t *testing.T) {
+	for i, of := range []contract.Target{web, db} {
+		t.Run(of.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := fake.NewClientBuilder().Build()
+				both := keepers(t, c, "")
+				gate := newGate(both)
+				if err := gate.Acquire(t.Context(), from); err != nil {
+					t.Fatal(err)
+				}
+				ended := 0
+				p := gate.Park(time.Now(), func() { ended++ })
+				leftAwake(t, c, of, both[i])
+				if ended != 1 || p.TryReturn() {
+					t.Errorf("told to end %d times, want once, and it may not return", ended)
+				}
+				if err := p.Return(t.Context(), from); !errors.Is(err, front.ErrDozed) {
+					t.Errorf("%v, want %v", err, front.ErrDozed)
+				}
+				p.Leave()
+				other := both[1-i]
+				other.Retire()
+				synctest.Wait()
+				if other.SetUse(target.Use{}) {
+					t.Error("the other target is kept for a connection that has ended")
+				}
+			})
+		})
+	}
+}
+
+// Who is parked is not inside the gate, and comes back to the Service's next one.
+func TestParkedConnectionIsNoneOfAnEarlierGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := fake.NewClientBuilder().Build()
+		m := handing(t, keepers(t, c, ""))
+		first := m.gateFor("x", []contract.Target{web})
+		m.closeGates("x", first)
+		if err := first.Acquire(t.Context(), from); err != nil {
+			t.Fatal(err)
+		}
+		p := first.Park(time.Now(), func() { t.Error("told to end") })
+		m.closeGates("x", m.gateFor("x", []contract.Target{db}))
+		synctest.Wait()
+		if p.TryReturn() {
+			t.Error("it came back through the earlier gate")
+		}
+		if err := p.Return(t.Context(), from); !errors.Is(err, front.ErrRetired) {
+			t.Errorf("%v, want %v", err, front.ErrRetired)
+		}
+		p.Leave()
+		if inUse(t, c, web) || inUse(t, c, db) || len(m.gates["x"]) != 1 {
+			t.Errorf("a target is in use, or one of %d gates is an earlier one", len(m.gates["x"]))
+		}
+	})
 }

@@ -14,6 +14,7 @@ import (
 var (
 	connectionsDesc = desc("connections_total", "Connections that have ended, by result.", "result")
 	activeDesc      = desc("connections_active", "Connections being relayed.")
+	parkedDesc      = desc("connections_parked", "Connections among the active that are silent and do not count as use.")
 	heldDesc        = desc("connections_held", "Connections waiting for their target or a backend.")
 	bytesDesc       = desc("relayed_bytes_total", "Bytes relayed, by direction.", "direction")
 	limitDesc       = prometheus.NewDesc("tpa_connections_limit", "Connections that this proxy accepts at once for all Services.", []string{"namespace"}, nil)
@@ -75,7 +76,7 @@ func (m *metrics) forget(t contract.Target) {
 
 // Describe implements prometheus.Collector.
 func (m *Manager) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{connectionsDesc, activeDesc, heldDesc, limitDesc, bytesDesc, dialErrorsDesc, asleepDesc} {
+	for _, d := range []*prometheus.Desc{connectionsDesc, activeDesc, parkedDesc, heldDesc, limitDesc, bytesDesc, dialErrorsDesc, asleepDesc} {
 		ch <- d
 	}
 	m.metrics.heldFor.Describe(ch)
@@ -102,6 +103,7 @@ func (m *Manager) Collect(ch chan<- prometheus.Metric) {
 			send(connectionsDesc, prometheus.CounterValue, float64(stats.Ended(outcome)), name, outcome.String())
 		}
 		send(activeDesc, prometheus.GaugeValue, float64(stats.Active()), name)
+		send(parkedDesc, prometheus.GaugeValue, float64(stats.Parked()), name)
 		send(heldDesc, prometheus.GaugeValue, float64(stats.Held()), name)
 		send(bytesDesc, prometheus.CounterValue, float64(stats.BytesToBackend()), name, "to_backend")
 		send(bytesDesc, prometheus.CounterValue, float64(stats.BytesToClient()), name, "to_client")

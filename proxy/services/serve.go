@@ -12,6 +12,7 @@ import (
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
+	"tpa.dev/tpa/proxy/sleep"
 	"tpa.dev/tpa/proxy/target"
 )
 
@@ -78,7 +79,7 @@ func frontPorts(sp ServicePlan) []front.Port {
 
 func (m *Manager) settings(uid types.UID, sp ServicePlan) front.Settings {
 	gate := m.gateFor(uid, sp.Gate)
-	return front.Settings{
+	settings := front.Settings{
 		Target:        gate,
 		OnMissing:     m.onMissing(sp, gate),
 		WakeTimeout:   sp.Settings.WakeTimeout,
@@ -88,6 +89,10 @@ func (m *Manager) settings(uid types.UID, sp ServicePlan) front.Settings {
 		Affinity:      sp.Affinity,
 		ProxyProtocol: front.ProxyProtocol(sp.Settings.ProxyProtocol),
 	}
+	if sp.Settings.IdleWhenNoTraffic {
+		settings.ParkAfter = sleep.Quiet(sp.Settings.IdleTimeout) // a claim is given up no sooner anyway
+	}
+	return settings
 }
 
 func (m *Manager) newFront(uid types.UID, name string) *front.Service {

@@ -16,11 +16,15 @@ type gate struct {
 	open bool
 	// ended says that nobody will open it again.
 	ended   bool
-	opened  chan struct{} // closed when the gate opens; nil while nobody waits
+	opened  chan struct{} // closed when the gate opens or a doze ends who is parked; nil while nobody waits
 	active  int
 	waiting int
-	// idleSince is when active became 0, by the clock that Leases are written by; waitingSince when waiting became 1.
+	// lastUse is when the last use of those who have left ended. idleSince is that time when active became 0, by the clock that
+	// Leases are written by; waitingSince is when waiting became 1.
+	lastUse                 time.Time
 	idleSince, waitingSince time.Time
+	// parked are those who have left and may come back.
+	parked map[*parked]struct{}
 	// source is the client that waits the longest, for the log line of a wake.
 	source netip.AddrPort
 	// changed is called, with mu held, when active or waiting becomes 0 or 1.
@@ -45,12 +49,21 @@ func (g *gate) enter() {
 	}
 }
 
-func (g *gate) leave() {
+// leave counts one out whose use ended at a time.
+func (g *gate) leave(used time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.exit(used)
+}
+
+// exit is leave; mu is held.
+func (g *gate) exit(used time.Time) {
+	if used.After(g.lastUse) {
+		g.lastUse = used
+	}
 	g.active--
 	if g.active == 0 {
-		g.idleSince = now()
+		g.idleSince = now().Add(-max(0, time.Since(g.lastUse).Truncate(time.Millisecond)))
 		g.changed()
 	}
 }
@@ -63,41 +76,62 @@ func (g *gate) wait(ctx context.Context, source netip.AddrPort) error {
 		return front.ErrRetired
 	}
 	if !g.open {
-		g.waiting++
-		if g.waiting == 1 {
-			g.waitingSince, g.source = time.Now(), source
-			g.changed()
-		}
-		defer func() {
-			g.waiting--
-			if g.waiting == 0 {
-				g.changed()
-			}
-		}()
+		g.join(source)
+		defer g.stop()
 	}
 	for !g.open {
-		if g.opened == nil {
-			g.opened = make(chan struct{})
-		}
-		opened := g.opened
-		g.mu.Unlock()
-		select {
-		case <-opened:
-			g.mu.Lock()
-		case <-ctx.Done():
-			g.mu.Lock()
-			return context.Cause(ctx)
+		if err := g.block(ctx); err != nil {
+			return err
 		}
 	}
 	g.enter()
 	return nil
 }
 
+// join counts one who waits, stop ends that; mu is held.
+func (g *gate) join(source netip.AddrPort) {
+	g.waiting++
+	if g.waiting == 1 {
+		g.waitingSince, g.source = time.Now(), source
+		g.changed()
+	}
+}
+
+func (g *gate) stop() {
+	g.waiting--
+	if g.waiting == 0 {
+		g.changed()
+	}
+}
+
+// block waits for a change, without mu, which is held before and after.
+func (g *gate) block(ctx context.Context) error {
+	if g.opened == nil {
+		g.opened = make(chan struct{})
+	}
+	opened := g.opened
+	g.mu.Unlock()
+	defer g.mu.Lock()
+	select {
+	case <-opened:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // set opens or closes the gate; mu is held. Those inside stay inside.
 func (g *gate) set(open bool) {
 	open = open && !g.ended
 	g.open = open
-	if open && g.opened != nil {
+	if open {
+		g.alert()
+	}
+}
+
+// alert has those who wait look again; mu is held.
+func (g *gate) alert() {
+	if g.opened != nil {
 		close(g.opened)
 		g.opened = nil
 	}

@@ -37,12 +37,12 @@ func TestGateLetsInWhileOpenAndCounts(t *testing.T) {
 	if g.active != 2 || g.tryEnter() {
 		t.Errorf("%d inside a gate that was closed behind them, want 2 and nobody new", g.active)
 	}
-	g.leave()
-	if *changes != 1 || !g.idleSince.IsZero() {
-		t.Error("idle although one is inside")
+	g.leave(time.Now())
+	if *changes != 1 {
+		t.Error("a change although one is still inside")
 	}
 	before := now()
-	g.leave()
+	g.leave(time.Now())
 	if *changes != 2 || g.idleSince.Before(before) {
 		t.Errorf("%d changes, idle since %s, want 2 and now", *changes, g.idleSince)
 	}
@@ -132,7 +132,7 @@ func TestGateKeepsCountUnderRace(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(200))*time.Microsecond)
 				if g.tryEnter() || g.wait(ctx, source) == nil {
 					lettingIn.Add(1)
-					g.leave()
+					g.leave(time.Now())
 				}
 				cancel()
 			}
@@ -152,10 +152,10 @@ func TestGateKeepsCountUnderRace(t *testing.T) {
 func TestOpenGateCostsNoAllocation(t *testing.T) {
 	g, _ := newGate()
 	g.swing(true)
-	if n := testing.AllocsPerRun(100, func() { g.tryEnter(); g.leave() }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { g.tryEnter(); g.leave(time.Now()) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if n := testing.AllocsPerRun(100, func() { _ = g.wait(context.Background(), source); g.leave() }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _ = g.wait(context.Background(), source); g.leave(time.Now()) }); n != 0 {
 		t.Errorf("wait: %v allocations", n)
 	}
 }
@@ -167,7 +167,7 @@ func BenchmarkOpenGate(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			g.tryEnter()
-			g.leave()
+			g.leave(time.Now())
 		}
 	})
 }

@@ -25,7 +25,7 @@ func TestGraceAfterAnOutage(t *testing.T) {
 				c.intercept(nil)
 				after(20 * time.Second)
 				wantReplicas(t, c, 3)
-				b.Release()
+				b.Release(time.Now())
 			})
 		})
 	}
@@ -52,7 +52,7 @@ func TestGraceAfterAnOutageThatOnlyTheWatchesNoticed(t *testing.T) {
 				c.intercept(nil)
 				after(20 * time.Second)
 				wantReplicas(t, c, 3)
-				b.Release()
+				b.Release(time.Now())
 				after(idle + time.Minute) // which is no reason to stay awake for ever
 				wantReplicas(t, c, 0, 0)
 			})

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/front"
 	"tpa.dev/tpa/proxy/sleep"
 )
 
@@ -119,7 +120,10 @@ func (k *Keeper) Acquire(ctx context.Context, client netip.AddrPort) error {
 func (k *Keeper) TryAcquire() bool { return k.gate.tryEnter() }
 
 // Release implements front.Target.
-func (k *Keeper) Release() { k.gate.leave() }
+func (k *Keeper) Release(used time.Time) { k.gate.leave(used) }
+
+// Park implements front.Target.
+func (k *Keeper) Park(used time.Time, dozed func()) front.Parked { return k.gate.park(used, dozed) }
 
 // Awake implements front.Target.
 func (k *Keeper) Awake() bool {
@@ -161,6 +165,7 @@ func (k *Keeper) observe(r record) {
 	after, known := k.machine.State()
 	// A round of sleep and wake that went by unseen shows in Since.
 	if knew && known && before.Phase == sleep.Awake && (after.Phase != sleep.Awake || !after.Since.Equal(before.Since)) {
+		k.gate.doze()
 		if k.config.OnDoze != nil {
 			k.config.OnDoze()
 		}

@@ -85,7 +85,7 @@ func (p *proxy) open() bool {
 	if !p.TryAcquire() {
 		return false
 	}
-	p.Release()
+	p.Release(time.Now())
 	return true
 }
 
@@ -120,7 +120,7 @@ func TestTargetSleepsWhenIdleAndWakesToWhatItHad(t *testing.T) {
 		after(3 * idle)
 		wantReplicas(t, c, 3)
 		released := now()
-		p.Release()
+		p.Release(time.Now())
 		after(idle/2 - time.Second)
 		if !p.open() {
 			t.Error("the claim is given up although the target was used a moment ago")
@@ -150,7 +150,7 @@ func TestTargetSleepsWhenIdleAndWakesToWhatItHad(t *testing.T) {
 		wantReplicas(t, c, 3, 0, 3)
 		wantPhase(t, c, sleep.Awake)
 		p.SetReady(3, time.Now())
-		p.Release()
+		p.Release(time.Now())
 		if sleeps != 1 || wakes != 1 {
 			t.Errorf("%d sleeps and %d wakes were reported, want one each", sleeps, wakes)
 		}
@@ -179,7 +179,7 @@ func TestWakeReplicasAreAsConfigured(t *testing.T) {
 		p.SetUse(Use{IdleTimeout: idle, WakeReplicas: 5})
 		p.mustAcquire()
 		wantReplicas(t, c, 5, 0, 5)
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 
@@ -232,7 +232,7 @@ func TestTargetThatOthersScaleUpAgainAndAgainIsLeftAwake(t *testing.T) {
 		if p.View().Contested || told == before {
 			t.Error("a use changes nothing, or is not told")
 		}
-		p.Release()
+		p.Release(time.Now())
 		after(idle / 2)
 		for range sleep.MaxReverted - 1 {
 			revert()
@@ -277,7 +277,7 @@ func TestClaimThatIsLostClosesTheGateAndIsWonBack(t *testing.T) {
 		if !p.open() {
 			t.Error("the gate stays closed")
 		}
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 
@@ -286,10 +286,10 @@ func TestTwoKeepersSleepOnlyWhenBothAreIdle(t *testing.T) {
 		a, b := c.proxy("a"), c.proxy("b")
 		a.mustAcquire()
 		b.mustAcquire()
-		a.Release()
+		a.Release(time.Now())
 		after(10 * idle)
 		wantReplicas(t, c, 3)
-		b.Release()
+		b.Release(time.Now())
 		after(idle - time.Second)
 		wantReplicas(t, c, 3)
 		after(5 * time.Second)
@@ -306,8 +306,8 @@ func TestTwoKeepersSleepOnlyWhenBothAreIdle(t *testing.T) {
 		}
 		a.mustAcquire()
 		wantReplicas(t, c, 3, 0, 3)
-		a.Release()
-		b.Release()
+		a.Release(time.Now())
+		b.Release(time.Now())
 	})
 }
 
@@ -333,7 +333,7 @@ func TestConnectionThatComesDuringTheSleepWaitsAndWakesTheTarget(t *testing.T) {
 		b.SetReady(0, time.Now())
 		after(sleep.Recheck)
 		wantReplicas(t, c, 3, 0, 3)
-		b.Release()
+		b.Release(time.Now())
 	})
 }
 

@@ -32,7 +32,7 @@ func TestGateIsClosedBeforeTheClaimIsGivenUp(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
 		p := c.proxy("a")
 		p.mustAcquire()
-		p.Release()
+		p.Release(time.Now())
 		opens := make(chan bool, 10)
 		c.intercept(func(_ context.Context, call string) error {
 			if call == "update lease" {
@@ -60,7 +60,7 @@ func TestRetiredKeeperGivesItsClaimUpAfterTheLastConnection(t *testing.T) {
 		if p.over() || !c.state().Claims["a"].Active() {
 			t.Error("the claim is given up under a connection")
 		}
-		p.Release()
+		p.Release(time.Now())
 		if !p.over() {
 			t.Fatal("it does not end")
 		}
@@ -86,7 +86,7 @@ func TestRetiredKeeperThatIsNeededAgainGoesOn(t *testing.T) {
 		if !p.SetUse(use) {
 			t.Fatal("it has ended under a connection")
 		}
-		p.Release()
+		p.Release(time.Now())
 		after(idle + time.Second)
 		if p.over() {
 			t.Error("it has ended")
@@ -100,7 +100,7 @@ func TestEndGivesTheClaimUpUnlessSomebodyIsInside(t *testing.T) {
 		a, b := c.proxy("a"), c.proxy("b")
 		a.mustAcquire()
 		b.mustAcquire()
-		a.Release()
+		a.Release(time.Now())
 		a.stop()
 		b.stop()
 		if !a.over() || !b.over() {
@@ -110,7 +110,7 @@ func TestEndGivesTheClaimUpUnlessSomebodyIsInside(t *testing.T) {
 		if _, ok := claims["a"]; ok || !claims["b"].Active() {
 			t.Errorf("claims %v, want that of b only, which has a connection", claims)
 		}
-		b.Release()
+		b.Release(time.Now())
 	})
 }
 
@@ -148,7 +148,7 @@ func TestRestartedProxyDoesNotTrustTheClaimOfItsPod(t *testing.T) {
 		if got := c.state().Seq; got <= seq {
 			t.Errorf("the claim was not written anew: seq %d after %d", got, seq)
 		}
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 
@@ -241,7 +241,7 @@ func TestLeaseThatIsDeletedClosesTheGateAndIsMadeAnew(t *testing.T) {
 		if !c.state().Claims["a"].Active() || !p.open() {
 			t.Errorf("state %+v, open %t, want the claim back", c.state(), p.open())
 		}
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 
@@ -288,7 +288,7 @@ func TestDamagedStateCostsAFullIdleTimeAndIsRepaired(t *testing.T) {
 				}
 				p.mustAcquire()
 				wantPhase(t, c, sleep.Awake)
-				p.Release()
+				p.Release(time.Now())
 				after(idle + time.Second)
 				wantReplicas(t, c, 0, 0)
 			})
@@ -306,6 +306,6 @@ func TestOldNewsOfTheWatchChangeNothing(t *testing.T) {
 		if !p.open() {
 			t.Error("an old version of the Lease closes the gate")
 		}
-		p.Release()
+		p.Release(time.Now())
 	})
 }

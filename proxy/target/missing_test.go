@@ -58,7 +58,7 @@ func TestMissingIsLookedForOnlyWhenAskedAndNotMoreOftenThanThat(t *testing.T) {
 		p.SetReady(0, time.Now())
 		p.mustAcquire()
 		after(time.Second)
-		p.Release()
+		p.Release(time.Now())
 		after(2 * sleep.Recheck)
 		if looks = 0; p.View().MissingSince.IsZero() {
 			t.Fatal("it is not known to be missing")

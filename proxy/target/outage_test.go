@@ -22,7 +22,7 @@ func internal(context.Context, string) error { return apierrors.NewInternalError
 func (c *cluster) quiet() *proxy {
 	p := c.proxy("a")
 	p.mustAcquire()
-	p.Release()
+	p.Release(time.Now())
 	after(idle/2 + time.Second)
 	return p
 }
@@ -39,7 +39,7 @@ func TestUnreachableServerMeansDialingUnclaimedAfterASecond(t *testing.T) {
 			if took, err := p.acquire(time.Minute); err != nil || took != 0 {
 				t.Errorf("%v after %s, want the next ones in at once", err, took)
 			}
-			p.Release()
+			p.Release(time.Now())
 		}
 		after(time.Hour)
 		if !p.open() {
@@ -53,7 +53,7 @@ func TestUnreachableServerMeansDialingUnclaimedAfterASecond(t *testing.T) {
 			t.Errorf("state %+v, open %t: the claim is not made up for", state, p.open())
 		}
 		wantReplicas(t, c, 3)
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 
@@ -65,7 +65,7 @@ func TestServerThatHangsIsWaitedForUntilTheCallEnds(t *testing.T) {
 		if err != nil || took > callTimeout+time.Second {
 			t.Errorf("%v after %s, want in after %s", err, took, callTimeout)
 		}
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 
@@ -147,7 +147,7 @@ func TestScaleThatChangesMeanwhileKeepsTheTargetAwake(t *testing.T) {
 		wantReplicas(t, c, 4)
 		wantPhase(t, c, sleep.Awake)
 		p.mustAcquire() // and it is not waited for
-		p.Release()
+		p.Release(time.Now())
 		after(2 * idle)
 		wantReplicas(t, c, 0, 0)
 		if got := c.state().Replicas; got != 4 {
@@ -171,7 +171,7 @@ func TestScaleThatMayNotBeWrittenKeepsTheTargetAwake(t *testing.T) {
 				p.mustAcquire()
 				wantReplicas(t, c, 3)
 				wantPhase(t, c, sleep.Awake)
-				p.Release()
+				p.Release(time.Now())
 			})
 		})
 	}
@@ -196,6 +196,6 @@ func TestWriteWhoseAnswerIsLostIsFoundOut(t *testing.T) {
 		p.SetReady(0, time.Now())
 		p.mustAcquire()
 		wantReplicas(t, c, 3, 3)
-		p.Release()
+		p.Release(time.Now())
 	})
 }

@@ -115,7 +115,7 @@ func (k *Keeper) end() bool {
 	state, exists := k.machine.State()
 	_, claims := state.Claims[k.config.Pod]
 	owes := exists && (claims && state.Phase == sleep.Awake || state.Phase == sleep.Sleeping && state.By == k.config.Process)
-	if k.retired && k.gate.active == 0 && k.gate.waiting == 0 && !owes {
+	if k.retired && k.gate.empty() && !owes {
 		k.gate.ended = true
 		k.swing()
 	}

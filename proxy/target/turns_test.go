@@ -21,7 +21,7 @@ func TestNobodyWaitsForATurnButWhoNobodyWaitsFor(t *testing.T) {
 			t.Error("a Lease that nobody waits for is written out of turn")
 		}
 		p.mustAcquire()
-		p.Release()
+		p.Release(time.Now())
 		after(3 * idle)
 		if claim := c.state().Claims["a"]; !claim.Active() {
 			t.Error("the claim is given up out of turn")
@@ -36,7 +36,7 @@ func TestNobodyWaitsForATurnButWhoNobodyWaitsFor(t *testing.T) {
 		p.mustAcquire()
 		wantPhase(t, c, sleep.Awake)
 		wantReplicas(t, c, 3, 0, 3)
-		p.Release()
+		p.Release(time.Now())
 		<-turns
 	})
 }

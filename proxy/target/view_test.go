@@ -36,7 +36,7 @@ func TestDozeIsToldWhileTheGateIsClosed(t *testing.T) {
 		if got := p.View(); !got.Awake || !got.WokeAt.Equal(time.Now()) || dozes != 1 || phases != before+1 {
 			t.Errorf("view %+v after %d changes of phase, want just woken", got, phases-before)
 		}
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 
@@ -51,7 +51,7 @@ func TestSleepAndWakeThatGoByUnseenAreToldNevertheless(t *testing.T) {
 		if got := p.View(); !got.Awake || dozes != 1 || !got.WokeAt.Equal(time.Now()) {
 			t.Errorf("view %+v after %d calls, want just woken after one sleep", got, dozes)
 		}
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 
@@ -61,7 +61,7 @@ func TestSleepAndWakeThatAConflictShowsAreTold(t *testing.T) {
 		dozes := 0
 		p := c.proxy("a", func(config *Config) { config.OnDoze = func() { dozes++ } })
 		p.mustAcquire()
-		p.Release()
+		p.Release(time.Now())
 		after(sleep.Quiet(idle) + time.Second)
 		c.watchers[p.Keeper] = false
 		c.edit(func(s *sleep.State) { s.Since = now() })
@@ -69,7 +69,7 @@ func TestSleepAndWakeThatAConflictShowsAreTold(t *testing.T) {
 		if got := p.View(); !got.Awake || dozes != 1 || !got.WokeAt.Equal(time.Now()) {
 			t.Errorf("view %+v after %d calls, want just woken after one sleep", got, dozes)
 		}
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 

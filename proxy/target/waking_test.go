@@ -70,7 +70,7 @@ func TestWakeIsReportedOnceWithItsStages(t *testing.T) {
 			fields["ready"] != s {
 			t.Errorf("line %v", fields)
 		}
-		p.Release()
+		p.Release(time.Now())
 	})
 }
 
@@ -96,8 +96,8 @@ func TestWakeThatAnotherProxyScalesHasNoScaleStage(t *testing.T) {
 			t.Errorf("stages %v, want %v", stages, want)
 		}
 		wantReplicas(t, c, 3, 0, 3)
-		a.Release()
-		b.Release()
+		a.Release(time.Now())
+		b.Release(time.Now())
 	})
 }
 
@@ -111,7 +111,7 @@ func TestClaimOfAnAwakeTargetIsNoWake(t *testing.T) {
 		after(idle * 3 / 4)
 		p.mustAcquire()
 		p.Dialed(0)
-		p.Release()
+		p.Release(time.Now())
 		after(0)
 		if len(stages) != 0 {
 			t.Errorf("stages %v", stages)
@@ -129,7 +129,7 @@ func TestWakeThatNobodyWaitsForIsReportedAsFarAsItWent(t *testing.T) {
 		p.SetReady(0, time.Now())
 		p.mustAcquire()
 		after(time.Minute)
-		p.Release() // no backend came
+		p.Release(time.Now()) // no backend came
 		after(0)
 		if want := []string{"decide", "scale"}; !slices.Equal(stages, want) {
 			t.Errorf("stages %v, want %v", stages, want)
@@ -140,7 +140,7 @@ func TestWakeThatNobodyWaitsForIsReportedAsFarAsItWent(t *testing.T) {
 		p.mustAcquire()
 		p.SetReady(3, time.Now())
 		p.Dialed(0) // of a connection that came when it was awake
-		p.Release()
+		p.Release(time.Now())
 		after(0)
 		if len(stages) != 2 {
 			t.Errorf("stages %v, want no more", stages)
