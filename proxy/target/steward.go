@@ -23,6 +23,9 @@ var ErrBusy = errors.New("target is between sleep and wake")
 // controllers have not caught up yet.
 const Doubt = 2 * time.Second
 
+// maxSkew is how far apart clocks are that people put up with. A target that has been awake for longer is in no doubt.
+const maxSkew = time.Minute
+
 // HoldState is how a target stands that the controller holds.
 type HoldState struct {
 	// Found says that the workload exists.
@@ -46,6 +49,17 @@ type Steward struct {
 type holding struct {
 	mu      sync.Mutex
 	machine *sleep.Machine
+	// since is when the target became awake, by the clock of who woke it, and seen when this process first saw that.
+	since, seen time.Time
+}
+
+// settled reports whether the pods of an awake target are those that it is going to keep. Clocks may differ, so the time is
+// taken from when this process saw it awake.
+func (h *holding) settled(state sleep.State) bool {
+	if h.seen.IsZero() || !state.Since.Equal(h.since) {
+		h.since, h.seen = state.Since, time.Now()
+	}
+	return time.Since(h.seen) >= Doubt || now().Sub(state.Since) >= Doubt+maxSkew
 }
 
 type key struct {
@@ -83,7 +97,7 @@ func (s *Steward) Hold(ctx context.Context, namespace string, t contract.Target)
 	h := s.holding(namespace, t)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return HoldState{Found: true}, s.run(ctx, namespace, t, h.machine, was)
+	return HoldState{Found: true}, s.run(ctx, namespace, t, h, was)
 }
 
 func (s *Steward) holding(namespace string, t contract.Target) *holding {
@@ -100,7 +114,8 @@ func (s *Steward) holding(namespace string, t contract.Target) *holding {
 }
 
 // run lets the machine claim the target and scale it up.
-func (s *Steward) run(ctx context.Context, namespace string, t contract.Target, m *sleep.Machine, was record) error {
+func (s *Steward) run(ctx context.Context, namespace string, t contract.Target, h *holding, was record) error {
+	m := h.machine
 	m.Observe(was.state, was.exists(), was.version, now())
 	in := sleep.Inputs{Waiting: true, IdleTimeout: time.Hour}
 	for ctx.Err() == nil {
@@ -108,7 +123,7 @@ func (s *Steward) run(ctx context.Context, namespace string, t contract.Target, 
 		a := m.Next(in)
 		if a.Kind == sleep.Wait {
 			state, _ := m.State()
-			if m.Held() && in.Now.Sub(state.Since) >= Doubt {
+			if m.Held() && h.settled(state) {
 				return nil
 			}
 			return fmt.Errorf("hold %s in %s: %w", t, namespace, ErrBusy)

@@ -94,6 +94,23 @@ func TestHoldOfATargetThatHasJustBeenWokenIsBusyForAMoment(t *testing.T) {
 	})
 }
 
+// The time since a wake is not told by the clock of who woke the target.
+func TestHoldWaitsOutTheDoubtWhateverTheClocksSay(t *testing.T) {
+	for _, ahead := range []time.Duration{-30 * time.Second, 30 * time.Second} {
+		bubble(t, 3, func(t *testing.T, c *cluster) {
+			c.edit(func(s *sleep.State) { s.Since = now().Add(ahead) })
+			s := c.steward()
+			if _, err := s.Hold(t.Context(), namespace, web); !errors.Is(err, ErrBusy) {
+				t.Errorf("woken just now by a clock that is %s ahead: %v, want %v", ahead, err, ErrBusy)
+			}
+			after(Doubt)
+			if _, err := s.Hold(t.Context(), namespace, web); err != nil {
+				t.Errorf("woken %s ago by a clock that is %s ahead: %v", Doubt, ahead, err)
+			}
+		})
+	}
+}
+
 // A target that falls asleep between the two looks, at its Lease and at its scale, has 0 replicas by nobody's decision.
 func TestHoldOfATargetThatFallsAsleepMeanwhileWakesIt(t *testing.T) {
 	for name, before := range map[string]func(*cluster){
