@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -62,6 +63,25 @@ func (n Node) Run(ctx context.Context, stdin, name string, args ...string) (Outp
 		err = fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(out.Stderr+out.Stdout))
 	}
 	return out, err
+}
+
+// Follow runs a command inside the node until ctx ends, and gives each line that it writes to take.
+func (n Node) Follow(ctx context.Context, take func(line string), name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := InNetns(n.netns(), cmd.Start); err != nil {
+		return fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+	}
+	go func() {
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			take(lines.Text())
+		}
+		_ = cmd.Wait() // it was killed
+	}()
+	return nil
 }
 
 // Kubectl runs kubectl as the administrator.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 
@@ -49,27 +48,4 @@ func about(line string, s service) bool {
 		}
 	}
 	return false
-}
-
-// conntrack is what the client's node remembers of a connection: among that, where it was led to. Of one that has ended
-// it forgets that after some 10 s.
-func conntrack(c connection) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	out, err := c.from.Run(ctx, "", "conntrack", "-L", "-p", "tcp", "--orig-dst", host(c.to), "--orig-port-src", fmt.Sprint(c.port))
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(out.Stdout)
-}
-
-var source = regexp.MustCompile(`src=(\S+)`)
-
-// translated is the address that a connection was led to: where the answers come from.
-func translated(entry string) string {
-	sources := source.FindAllStringSubmatch(entry, -1)
-	if len(sources) < 2 {
-		return ""
-	}
-	return sources[1][1]
 }

@@ -22,7 +22,7 @@ type connection struct {
 	port         int    // it came from; 0 if it never had one
 	// via is the address that it was led to: a proxy's, or a pod's if there is none in between; "" if unknown.
 	via string
-	// tracked is what the client's node remembered of it, if it was not answered well.
+	// tracked is what the client's node told of it when it began, if it was not answered well.
 	tracked string
 	// first is how long the first answer took, from the connect on; 0 without one.
 	first time.Duration

@@ -39,6 +39,11 @@ func (f *fleet) start(ctx context.Context, o options, prepare func(*session)) (*
 		s.stopWatch()
 		return nil, err
 	}
+	tracker, err := startTracking(s.background, f.Nodes)
+	if err != nil {
+		s.stopWatch()
+		return nil, err
+	}
 	s.record.also = s.tellIfOdd
 	if prepare != nil {
 		prepare(s)
@@ -48,7 +53,7 @@ func (f *fleet) start(ctx context.Context, o options, prepare func(*session)) (*
 	for i, group := range f.plan.groups() {
 		t := traffic{
 			group: group, addresses: f.addresses, nodes: f.Nodes, schedule: newSchedule(o.seed, uint64(i)), plan: f.plan,
-			watch: s.watch, within: o.within, track: conntrack, ended: s.record.add,
+			watch: s.watch, within: o.within, track: tracker.of, ended: s.record.add,
 		}
 		s.clients.Go(func() { t.run(ctx) })
 	}

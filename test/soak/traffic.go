@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +25,7 @@ type traffic struct {
 	watch     *watch
 	// within is how long connect and first answer may take together, and each further answer.
 	within time.Duration
-	// track says what a node remembers of a connection that was not answered well.
+	// track says where a node led a connection that was not answered well.
 	track func(connection) string
 	// ended is told each connection once.
 	ended func(connection)
@@ -147,10 +146,4 @@ func (t traffic) right(ctx context.Context, c *connection) error {
 		}
 	}
 	return kit.Wrongf("pod %s answered for %s", c.who.Pod, c.service.name)
-}
-
-// host is the address without its port.
-func host(address string) string {
-	h, _, _ := net.SplitHostPort(address)
-	return h
 }
