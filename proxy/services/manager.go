@@ -34,7 +34,7 @@ type Options struct {
 	Pod       string
 	PodUID    types.UID
 	// ShutdownDelay is how long connections are still accepted after the end was asked for: endpoints elsewhere still
-	// point here. 15s or more.
+	// point here. 15s or more. Longer if no other proxy is ready.
 	ShutdownDelay time.Duration
 	// DrainTimeout is how long open connections may take to end after that.
 	DrainTimeout time.Duration
@@ -112,9 +112,7 @@ func (m *Manager) Run(ctx context.Context) error {
 
 	<-ctx.Done()
 	m.log.Info("shutting down: still accepting", zap.Duration("for", m.options.ShutdownDelay))
-	delay := time.NewTimer(m.options.ShutdownDelay)
-	<-delay.C
-	err := m.drain()
+	err := m.drain(m.handOver())
 	stop()
 	<-reconciling
 	writers.Wait()
@@ -123,7 +121,7 @@ func (m *Manager) Run(ctx context.Context) error {
 }
 
 // drain closes all listeners, waits for the connections to end and gives all claims up.
-func (m *Manager) drain() error {
+func (m *Manager) drain(deadline time.Time) error {
 	m.mu.Lock()
 	m.closing = true
 	fronts := make([]*front.Service, 0, len(m.fronts))
@@ -131,7 +129,7 @@ func (m *Manager) drain() error {
 		fronts = append(fronts, f)
 	}
 	m.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), m.options.DrainTimeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	errs := make([]error, len(fronts))
 	for i, f := range fronts {
