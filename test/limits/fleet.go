@@ -93,7 +93,7 @@ func (f *fleet) create(ctx context.Context, a *app) error {
 				Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec},
 			},
 		},
-		a.pod, f.service(a),
+		f.service(a),
 	}
 	if a.asleep {
 		target, err := contract.ParseTarget(a.name)
@@ -112,7 +112,6 @@ func (f *fleet) create(ctx context.Context, a *app) error {
 			return fmt.Errorf("create %T %s/%s: %w", o, f.namespace, o.GetName(), err)
 		}
 	}
-	a.pod.Status.PodIP, a.pod.Status.PodIPs = podAddress, []corev1.PodIP{{IP: podAddress}}
 	return f.setReady(ctx, a, !a.asleep)
 }
 
@@ -140,19 +139,39 @@ func (f *fleet) service(a *app) *corev1.Service {
 	return svc
 }
 
-// setReady says whether an app's pod is ready.
+// setReady gives an app its pod, which is ready at once, or takes it away.
 func (f *fleet) setReady(ctx context.Context, a *app, ready bool) error {
 	f.mu.Lock()
 	pod := a.pod.DeepCopy()
 	f.readyAt[a.name] = time.Now()
 	f.mu.Unlock()
-	if err := apiserver.SetReady(ctx, f.w.api.Admin, pod, ready); err != nil {
+	if err := f.podReady(ctx, pod, ready); err != nil {
 		return fmt.Errorf("pod %s/%s: %w", f.namespace, pod.Name, err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a.pod = pod
 	return nil
+}
+
+// podReady is setReady for a pod, which has a UID if it exists.
+func (f *fleet) podReady(ctx context.Context, pod *corev1.Pod, ready bool) error {
+	admin := f.w.api.Admin
+	if !ready {
+		if pod.UID == "" {
+			return nil
+		}
+		err := admin.Delete(ctx, pod, client.GracePeriodSeconds(0))
+		pod.ObjectMeta = metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, Labels: pod.Labels}
+		return client.IgnoreNotFound(err)
+	}
+	if pod.UID == "" {
+		if err := admin.Create(ctx, pod); err != nil {
+			return err
+		}
+		pod.Status = corev1.PodStatus{PodIP: podAddress, PodIPs: []corev1.PodIP{{IP: podAddress}}}
+	}
+	return apiserver.SetReady(ctx, admin, pod, true)
 }
 
 // wasReady returns when an app's pod last became ready or ceased to be.
@@ -162,8 +181,8 @@ func (f *fleet) wasReady(name string) time.Time {
 	return f.readyAt[name]
 }
 
-// play has each pod be ready at once when its Deployment has replicas, and not when it has none, unless that is to be done
-// by hand.
+// play gives each Deployment that has replicas its pod, and takes it away when it has none, unless that is to be done by
+// hand.
 func (f *fleet) play(ctx context.Context) error {
 	watch, err := f.w.api.Admin.Watch(ctx, &appsv1.DeploymentList{}, client.InNamespace(f.namespace))
 	if err != nil {
