@@ -88,14 +88,22 @@ func (m *Manager) setPools(plan Plan) {
 	m.pools.behind = behind
 }
 
-// recheck has the plan made anew when pods that are in doubt are so no longer, or a workload has been missing for long.
+// recheck has the plan made anew when the first pods that are in doubt are so no longer, or a workload has been missing for
+// long. The plan of then rechecks the others; mu is held.
 func (m *Manager) recheck(w World) {
+	var next time.Duration
 	for _, v := range w.Views {
-		if left := target.Doubt - w.Now.Sub(v.WokeAt); left > 0 {
-			time.AfterFunc(left, m.poke)
+		for _, left := range []time.Duration{target.Doubt - w.Now.Sub(v.WokeAt), missingGrace - w.Now.Sub(v.MissingSince)} {
+			if left > 0 && (next == 0 || left < next) {
+				next = left
+			}
 		}
-		if left := missingGrace - w.Now.Sub(v.MissingSince); left > 0 {
-			time.AfterFunc(left, m.poke)
-		}
+	}
+	if m.rechecks != nil {
+		m.rechecks.Stop()
+		m.rechecks = nil
+	}
+	if next > 0 {
+		m.rechecks = time.AfterFunc(next, m.poke)
 	}
 }

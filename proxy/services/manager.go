@@ -88,6 +88,7 @@ type Manager struct {
 	heard        sync.Map // when a pod was heard to be ready, by UID, until look takes it over
 	world        *index
 	readings     readings
+	rechecks     *time.Timer
 	lingering    []linger
 	served       map[types.UID]*corev1.Service // the versions that the last plan was made from
 	problems     map[types.UID]string

@@ -26,11 +26,13 @@ type said struct {
 func (m *Manager) notices(plan Plan, now time.Time) []notice {
 	var notices []notice
 	for t, tp := range plan.Targets {
-		n := notice{reason: tp.Reason, text: fmt.Sprintf("%s does not sleep: %s", t, tp.Awake)}
+		var n notice
 		switch {
 		case tp.Missing != "":
 			n = notice{reason: targetMissing, text: tp.Missing}
-		case tp.Awake == "":
+		case tp.Awake != "":
+			n = notice{reason: tp.Reason, text: fmt.Sprintf("%s does not sleep: %s", t, tp.Awake)}
+		default:
 			continue
 		}
 		for _, uid := range tp.Services {
