@@ -28,10 +28,11 @@ func (m *Manager) gateFor(uid types.UID, targets []contract.Target) front.Target
 }
 
 // closeGates closes the earlier gates of a Service whose front has another by now, and has that count who is still inside
-// them; mu is held.
-func (m *Manager) closeGates(uid types.UID, has front.Target) {
+// them. It reports whether there are such; mu is held.
+func (m *Manager) closeGates(uid types.UID, has front.Target) bool {
 	now, _ := has.(*gate) // or nobody counts: somebody else keeps the target awake
 	var gates []*gate
+	left := false
 	for _, earlier := range m.gates[uid] {
 		if earlier != now && !earlier.closed {
 			earlier.close()
@@ -40,6 +41,7 @@ func (m *Manager) closeGates(uid types.UID, has front.Target) {
 		case <-earlier.empty:
 		default:
 			gates = append(gates, earlier)
+			left = left || earlier != now
 		}
 	}
 	if now != nil && !slices.Contains(gates, now) {
@@ -49,4 +51,5 @@ func (m *Manager) closeGates(uid types.UID, has front.Target) {
 		gates = append(gates, now)
 	}
 	m.gates[uid] = gates
+	return left
 }

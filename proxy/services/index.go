@@ -12,17 +12,26 @@ import (
 )
 
 // index is a World in which what a plan looks for, again and again, is found without looking at everything: a wake waits
-// for the plan, and a namespace may have a thousand Services. Nothing in it is changed.
+// for the plan, and a namespace may have a thousand Services. Only update changes it.
 type index struct {
 	World
 	// managed are the Services with a phase, the oldest first.
 	managed []*corev1.Service
 	// sole are those of them that have only the one target.
 	sole map[contract.Target][]*corev1.Service
+	// users are, by target, those that it sleeps and wakes for, the oldest first.
+	users map[contract.Target][]*corev1.Service
 	// pods are all pods that have a label.
 	pods map[label][]*corev1.Pod
-	// rivals are, by the pod that they select, the unmanaged Services that keep a target awake; of several the first by name.
+	// unmanaged are the Services that keep a target awake whose pods they select.
+	unmanaged []unmanaged
+	// rivals are those by the pod that they select; of several the first by name.
 	rivals map[*corev1.Pod]*corev1.Service
+}
+
+type unmanaged struct {
+	service  *corev1.Service
+	selector labels.Selector
 }
 
 type label struct{ key, value string }
@@ -33,32 +42,50 @@ func (w World) index() *index {
 	}
 	x := &index{
 		World: w, managed: w.managed(), sole: make(map[contract.Target][]*corev1.Service, len(w.Services)),
-		pods: make(map[label][]*corev1.Pod, len(w.Pods)), rivals: map[*corev1.Pod]*corev1.Service{},
+		users: make(map[contract.Target][]*corev1.Service, len(w.Services)),
+		pods:  make(map[label][]*corev1.Pod, len(w.Pods)), rivals: map[*corev1.Pod]*corev1.Service{},
 	}
 	for _, pod := range w.Pods {
-		for key, value := range pod.Labels {
-			l := label{key, value}
-			x.pods[l] = append(x.pods[l], pod)
-		}
+		x.add(pod)
 	}
 	w.Readings.renew(w)
 	for _, svc := range x.managed {
-		if r := x.read(svc); r.bad == nil && len(r.settings.Targets) == 1 && r.selector != nil {
+		r := x.read(svc)
+		if r.bad == nil && len(r.settings.Targets) == 1 && r.selector != nil {
 			t := r.settings.Targets[0]
 			x.sole[t] = append(x.sole[t], svc)
+		}
+		phase := contract.Phase(svc.Annotations[contract.PhaseKey])
+		if r.broken == "" && (phase == contract.Active || phase == contract.Pending) {
+			for _, t := range r.settings.Targets {
+				x.users[t] = append(x.users[t], svc)
+			}
 		}
 	}
 	for _, svc := range w.Services {
 		if len(svc.Spec.Selector) == 0 || svc.Annotations[contract.PhaseKey] != "" || svc.Annotations[contract.BypassKey] == "true" {
 			continue
 		}
-		for _, pod := range x.selected(labels.SelectorFromSet(svc.Spec.Selector), isReady) {
-			if other := x.rivals[pod]; other == nil || svc.Name < other.Name {
-				x.rivals[pod] = svc
-			}
+		u := unmanaged{svc, labels.SelectorFromSet(svc.Spec.Selector)}
+		x.unmanaged = append(x.unmanaged, u)
+		for _, pod := range x.ready(u.selector) {
+			x.addRival(pod, svc)
 		}
 	}
 	return x
+}
+
+func (x *index) add(pod *corev1.Pod) {
+	for key, value := range pod.Labels {
+		l := label{key, value}
+		x.pods[l] = append(x.pods[l], pod)
+	}
+}
+
+func (x *index) addRival(pod *corev1.Pod, svc *corev1.Service) {
+	if other := x.rivals[pod]; other == nil || svc.Name < other.Name {
+		x.rivals[pod] = svc
+	}
 }
 
 // managed returns the Services with a phase, the oldest first.

@@ -84,10 +84,16 @@ type Manager struct {
 	leases       map[string]*target.Keeper // the same, by the names of their Leases
 	podsGone     atomic.Bool               // since the last plan
 	podSelectors map[contract.Target]labels.Selector
+	denied       map[contract.Target]bool // which allow has last said must not sleep
 	readySince   map[types.UID]time.Time
 	heard        sync.Map // when a pod was heard to be ready, by UID, until look takes it over
+	seen         seen
+	anew         bool // the next plan is made from nothing
 	world        *index
 	readings     readings
+	last         Plan
+	carried      map[types.UID]carried
+	unfinished   map[types.UID]bool // Services whose plans have to be made and carried out again
 	rechecks     *time.Timer
 	lingering    []linger
 	served       map[types.UID]*corev1.Service // the versions that the last plan was made from
@@ -165,48 +171,29 @@ func (m *Manager) loop(ctx context.Context) {
 }
 
 // reconcile makes what is watched so.
-func (m *Manager) reconcile() { m.adopt(m.watched.world(m.options.Namespace)) }
+func (m *Manager) reconcile() { m.adopt(m.watched.world(m.options.Namespace), time.Now()) }
 
 // adopt makes a World so, to which it adds what this process remembers.
-func (m *Manager) adopt(world World) {
+func (m *Manager) adopt(world World, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.look(&world, time.Now())
-	m.world = world.index()
-	plan := m.world.plan()
+	plan := m.next(world, m.look(&world, now))
 	m.keep(plan)
 	m.serve(plan)
 	m.retireKeepers(plan)
 	m.recheck(world)
 }
 
-// look adds to the world what this process remembers; mu is held.
-func (m *Manager) look(w *World, now time.Time) {
-	w.Now = now
-	w.PodSelectors = m.podSelectors
-	w.Late = m.lateness.take()
-	w.Readings = &m.readings
-	w.Lingering = m.linger(*w, now)
-	w.ReadySince = make(map[types.UID]time.Time, len(w.Pods))
-	for _, pod := range w.Pods {
-		if isReady(pod) {
-			since, ok := m.readySince[pod.UID]
-			heard, told := m.heard.LoadAndDelete(pod.UID)
-			switch {
-			case !ok && told:
-				since = heard.(time.Time)
-			case !ok:
-				since = now
-			}
-			w.ReadySince[pod.UID] = since
-		}
+// next makes the plan of a World; of the last one it keeps what the news do not concern.
+func (m *Manager) next(w World, n news) Plan {
+	if n.all || m.last.Services == nil {
+		m.world = w.index()
+		m.last = m.world.plan()
+		return m.last
 	}
-	m.readySince = w.ReadySince
-	w.Dozes = m.pools.seen() // before the views: what is missed is noticed
-	w.Views = make(map[contract.Target]target.View, len(m.targets))
-	for t, k := range m.targets {
-		w.Views[t] = k.View()
-	}
+	m.world.update(w, n)
+	m.world.replan(&m.last, n)
+	return m.last
 }
 
 // Ready reports whether every listener that should be open is open; the error says what is missing.

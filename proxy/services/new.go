@@ -44,6 +44,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 		targets:      map[contract.Target]*target.Keeper{},
 		leases:       map[string]*target.Keeper{},
 		podSelectors: map[contract.Target]labels.Selector{},
+		denied:       map[contract.Target]bool{},
 		served:       map[types.UID]*corev1.Service{},
 		problems:     map[types.UID]string{},
 		notReady:     fmt.Errorf("namespace %s is not listed yet", options.Namespace),

@@ -40,7 +40,7 @@ func (m *Manager) notices(plan Plan, now time.Time) []notice {
 			notices = append(notices, n)
 		}
 	}
-	for uid, sp := range plan.Services {
+	for uid, sp := range plan.changedServices() {
 		if sp.Late != "" {
 			m.late[uid] = said{sp.Late, now.Add(lateFor)}
 			time.AfterFunc(lateFor, m.poke)

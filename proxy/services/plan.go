@@ -44,6 +44,8 @@ type Plan struct {
 	Targets  map[contract.Target]TargetPlan
 	// Dozes is the World's: the backends are not those of a target that has left Awake since.
 	Dozes map[contract.Target]int
+	// Changed are the parts that may differ from the last plan, or that have to be carried out again; nil for all.
+	Changed *changes
 }
 
 // ServicePlan is how one managed Service is served.
@@ -96,11 +98,15 @@ func (x *index) plan() Plan {
 	n := len(x.managed)
 	plan := Plan{Services: make(map[types.UID]ServicePlan, n), Targets: make(map[contract.Target]TargetPlan, n), Dozes: x.Dozes}
 	taken := make(map[int32]bool, n)
+	free := func(slot int32) bool {
+		defer func() { taken[slot] = true }()
+		return !taken[slot]
+	}
 	for _, svc := range x.managed {
-		plan.Services[svc.UID] = x.service(svc, taken)
+		plan.Services[svc.UID] = x.service(svc, free)
 	}
 	for _, svc := range x.Lingering {
-		old := x.service(svc, taken)
+		old := x.service(svc, free)
 		sp, ok := plan.Services[svc.UID]
 		if !ok {
 			sp = ServicePlan{Name: svc.Name, Affinity: old.Affinity}
@@ -111,21 +117,14 @@ func (x *index) plan() Plan {
 		}
 		plan.Services[svc.UID] = sp
 	}
-	users := make(map[contract.Target][]*corev1.Service, n)
-	for _, svc := range x.managed {
-		if sp := plan.Services[svc.UID]; sp.Phase == contract.Active || sp.Phase == contract.Pending {
-			for _, t := range sp.Settings.Targets {
-				users[t] = append(users[t], svc)
-			}
-		}
-	}
-	for t, svcs := range users {
-		plan.Targets[t] = x.target(t, svcs, plan.Services)
+	for t, users := range x.users {
+		plan.Targets[t] = x.target(t, users, plan.Services)
 	}
 	return plan
 }
 
-func (x *index) service(svc *corev1.Service, taken map[int32]bool) ServicePlan {
+// service plans for a Service, of whose slots it gets those that are free.
+func (x *index) service(svc *corev1.Service, free func(slot int32) bool) ServicePlan {
 	r := x.read(svc)
 	sp := ServicePlan{
 		Name:     svc.Name,
@@ -149,10 +148,9 @@ func (x *index) service(svc *corev1.Service, taken map[int32]bool) ServicePlan {
 	ready := x.reachable(x.ready(r.selector), sp.Gate)
 	for _, port := range svc.Spec.Ports {
 		slot, ok := r.slots[port.Port]
-		if !ok || taken[slot] {
+		if !ok || !free(slot) {
 			continue
 		}
-		taken[slot] = true
 		targetPort, ok := r.original.TargetPorts[port.Port]
 		if !ok {
 			targetPort = port.TargetPort

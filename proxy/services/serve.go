@@ -13,58 +13,103 @@ import (
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
 	"tpa.dev/tpa/proxy/sleep"
-	"tpa.dev/tpa/proxy/target"
 )
+
+// carried is what carrying a Service's plan out has come to.
+type carried struct {
+	listening []int32 // to be acknowledged
+	open      int     // ports
+	missing   []error
+}
+
+// same reports whether all is the same in both, with no port missing.
+func (c carried) same(other carried) bool {
+	return c.open == other.open && slices.Equal(c.listening, other.listening) && len(c.missing)+len(other.missing) == 0
+}
 
 // serve makes the fronts so; mu is held.
 func (m *Manager) serve(plan Plan) {
+	all := plan.Changed == nil
+	if all {
+		for uid, sp := range plan.Services {
+			if m.fronts[uid] == nil {
+				m.fronts[uid], m.names[uid] = m.newFront(uid, sp.Name), sp.Name
+			}
+		}
+		m.setPools(plan)
+		m.carried = make(map[types.UID]carried, len(plan.Services))
+	}
+	m.unfinished = map[types.UID]bool{}
+	changed := all
+	for uid, sp := range plan.changedServices() {
+		c := m.serveOne(uid, sp, plan.Dozes)
+		changed = changed || !c.same(m.carried[uid])
+		m.carried[uid] = c
+	}
+	if changed {
+		m.account()
+	}
+	if all {
+		m.retireFronts(plan)
+	}
+}
+
+// serveOne makes the front of a Service so; mu is held.
+func (m *Manager) serveOne(uid types.UID, sp ServicePlan, seen map[contract.Target]int) (c carried) {
+	f := m.fronts[uid]
+	if m.problems[uid] != sp.Problem {
+		m.problems[uid] = sp.Problem
+		if sp.Problem != "" {
+			m.log.Warn("service: cannot be read", zap.String("service", sp.Name), zap.String("problem", sp.Problem))
+		}
+	}
+	settings := m.settings(uid, sp)
+	f.SetSettings(settings)
+	if m.closeGates(uid, settings.Target) || sp.Late != "" {
+		m.unfinished[uid] = true
+	}
+	if !m.pools.fill(f, sp, seen) {
+		m.unfinished[uid] = true
+		m.poke()
+	}
+	if m.closing {
+		return c
+	}
+	if err := f.SetPorts(frontPorts(sp)); err != nil {
+		m.log.Warn("service: cannot listen", zap.Error(err))
+		m.unfinished[uid] = true
+		time.AfterFunc(retryAfter, m.poke)
+	}
+	open := f.Listening()
+	c.open = len(open)
+	for _, p := range sp.Ports {
+		switch {
+		case !slices.Contains(open, p.Listen):
+			if sp.Phase.Rewritten() && !p.Lingers {
+				c.missing = append(c.missing, fmt.Errorf("service %s: port %d is not open", sp.Name, p.Listen))
+			}
+		case !p.Lingers:
+			c.listening = append(c.listening, int32(p.Listen))
+		}
+	}
+	return c
+}
+
+// account makes the sum of what has been carried out; mu is held.
+func (m *Manager) account() {
 	listening := contract.Listening{}
 	var missing []error
 	ports := 0
-	for uid, sp := range plan.Services {
-		if m.fronts[uid] == nil {
-			m.fronts[uid], m.names[uid] = m.newFront(uid, sp.Name), sp.Name
-		}
-	}
-	m.setPools(plan)
-	for uid, sp := range plan.Services {
-		f := m.fronts[uid]
-		if m.problems[uid] != sp.Problem {
-			m.problems[uid] = sp.Problem
-			if sp.Problem != "" {
-				m.log.Warn("service: cannot be read", zap.String("service", sp.Name), zap.String("problem", sp.Problem))
-			}
-		}
-		settings := m.settings(uid, sp)
-		f.SetSettings(settings)
-		m.closeGates(uid, settings.Target)
-		if !m.pools.fill(f, sp, plan.Dozes) {
-			m.poke()
-		}
-		if m.closing {
-			continue
-		}
-		if err := f.SetPorts(frontPorts(sp)); err != nil {
-			m.log.Warn("service: cannot listen", zap.Error(err))
-			time.AfterFunc(retryAfter, m.poke)
-		}
-		open := f.Listening()
-		ports += len(open)
-		for _, p := range sp.Ports {
-			switch {
-			case !slices.Contains(open, p.Listen):
-				if sp.Phase.Rewritten() && !p.Lingers {
-					missing = append(missing, fmt.Errorf("service %s: port %d is not open", sp.Name, p.Listen))
-				}
-			case !p.Lingers:
-				listening[uid] = append(listening[uid], int32(p.Listen))
-			}
+	for uid, c := range m.carried {
+		ports += c.open
+		missing = append(missing, c.missing...)
+		if len(c.listening) > 0 {
+			listening[uid] = c.listening
 		}
 	}
 	if !m.closing {
 		m.bound(ports)
 	}
-	m.retireFronts(plan)
 	m.notReady = errors.Join(missing...)
 	m.ack.set(listening)
 }
@@ -149,54 +194,4 @@ func (m *Manager) retireFronts(plan Plan) {
 			}
 		})
 	}
-}
-
-// keep makes the keepers so; mu is held.
-func (m *Manager) keep(plan Plan) {
-	if m.podsGone.Swap(false) {
-		for _, k := range m.targets {
-			k.PodsGone()
-		}
-	}
-	for t, tp := range plan.Targets {
-		k := m.targets[t]
-		if k == nil || !k.SetUse(tp.Use) {
-			k = m.startKeeper(t, tp.Use)
-		}
-		k.SetStarting(tp.Starting)
-		k.SetReady(tp.Ready, tp.ReadySince)
-		if tp.Missing != "" && tp.Starting {
-			k.Look()
-		}
-	}
-	m.announcer.set(m.notices(plan, time.Now()))
-}
-
-// retireKeepers retires the keepers of targets that are served no more, after serve: a keeper that has ended lets nobody
-// pass, so no Service may lead there. mu is held.
-func (m *Manager) retireKeepers(plan Plan) {
-	for t, k := range m.targets {
-		if _, ok := plan.Targets[t]; !ok {
-			k.Retire()
-		}
-	}
-}
-
-// startKeeper starts a keeper, which stays until it has retired; mu is held.
-func (m *Manager) startKeeper(t contract.Target, use target.Use) *target.Keeper {
-	k := m.newKeeper(t)
-	k.SetUse(use)
-	m.targets[t], m.leases[t.Lease()] = k, k
-	m.keepers.Go(func() {
-		k.Run(m.keeping)
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if m.targets[t] == k {
-			delete(m.targets, t)
-			delete(m.leases, t.Lease())
-			delete(m.podSelectors, t)
-			m.metrics.forget(t)
-		}
-	})
-	return k
 }

@@ -161,10 +161,12 @@ func (m *Manager) allow(t contract.Target, podSelector string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if known := m.podSelectors[t]; known == nil || known.String() != selector.String() {
-		m.podSelectors[t] = selector
+		m.podSelectors[t], m.anew = selector, true
 		m.poke()
 	}
-	return m.world.mismatch(t, selector)
+	why := m.world.mismatch(t, selector)
+	m.denied[t] = why != ""
+	return why
 }
 
 // newProcess returns a name for this process that no other process has.
