@@ -1,7 +1,6 @@
 package services
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -18,40 +17,41 @@ const handOverLook = 250 * time.Millisecond
 // successor, or until the controller has stepped aside, for as long as leaves a quarter of the time for connections to
 // end. deadline is when that is over.
 func (m *Manager) handOver() (deadline time.Time) {
-	delay := m.options.ShutdownDelay
-	time.Sleep(delay)
-	deadline = time.Now().Add(m.options.DrainTimeout)
-	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(-m.options.DrainTimeout/4))
-	defer cancel()
+	delay, began := m.options.ShutdownDelay, time.Now()
+	deadline = began.Add(delay + m.options.DrainTimeout)
 	look := time.NewTicker(handOverLook)
 	defer look.Stop()
-	for said := false; !m.succeeded(time.Now()); {
-		if !said {
-			m.log.Info("shutting down: still accepting, as no other proxy has been ready for long enough")
-			said = true
+	alone := time.Time{} // since when no Service leads to proxies
+	for now := began; ; now = <-look.C {
+		leads, another := m.leads(now)
+		switch {
+		case leads:
+			alone = time.Time{}
+		case alone.IsZero():
+			alone = now
 		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			m.log.Warn("shutting down without another proxy that is ready")
+		if now.Sub(began) >= delay && (another || !leads && now.Sub(alone) >= delay) {
+			return deadline
+		}
+		if !now.Before(deadline.Add(-m.options.DrainTimeout / 4)) {
+			m.log.Warn("shutting down although no other proxy has been ready for long enough")
 			return deadline
 		}
 	}
-	return deadline
 }
 
-// succeeded reports whether nobody depends on this proxy's listeners: another one has been ready for as long as endpoints may
-// take to lead there, or no Service leads to proxies.
-func (m *Manager) succeeded(now time.Time) bool {
+// leads reports whether a Service leads to proxies, and whether another one has been ready for as long as endpoints may take
+// to lead there.
+func (m *Manager) leads(now time.Time) (leads, another bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	rewritten := func(svc *corev1.Service) bool { return contract.Phase(svc.Annotations[contract.PhaseKey]).Rewritten() }
-	if !slices.ContainsFunc(m.world.managed, rewritten) {
-		return true
-	}
-	return slices.ContainsFunc(m.world.Pods, func(pod *corev1.Pod) bool {
+	leads = slices.ContainsFunc(m.world.managed, func(svc *corev1.Service) bool {
+		return contract.Phase(svc.Annotations[contract.PhaseKey]).Rewritten()
+	})
+	another = slices.ContainsFunc(m.world.Pods, func(pod *corev1.Pod) bool {
 		since, ready := m.readySince[pod.UID]
 		return pod.Labels[contract.SelectorKey] == contract.SelectorValue && pod.UID != m.options.PodUID &&
 			ready && now.Sub(since) >= m.options.ShutdownDelay
 	})
+	return leads, another
 }
