@@ -31,8 +31,6 @@ const (
 	goneWithin = 15 * time.Second
 	// dialedWithin is how long a connection may still be led to a pod that was told to end, which serves on for that long.
 	dialedWithin = stopDelay
-	// directWithin is how long kube-proxy takes to lead a Service elsewhere.
-	directWithin = 3 * time.Second
 )
 
 // strike is a fault at work, or one that was.
@@ -60,7 +58,6 @@ func (s *strike) heal(at time.Time) {
 type facts interface {
 	placeOf(address string) place
 	nodeOf(pod string) string
-	asideAt(service string, since time.Time) time.Time
 }
 
 // excuses says whether the fault cost a connection, by what it struck and when.
@@ -84,11 +81,6 @@ func (s *strike) victim(v fault.Victim, c connection, known facts) excuse {
 	unhealed := s.healed.IsZero() || begunBefore(s.healed)
 	switch {
 	case s.fault.MayLose == fault.Nothing:
-	case s.fault.MayLose == fault.BeforeAside:
-		aside := known.asideAt(c.service.name, v.At)
-		if slices.Contains(c.service.targets, v.Target) && !aside.IsZero() && begunBefore(aside.Add(directWithin)) {
-			return inside
-		}
 	case v.IP != "" && c.via == v.IP:
 		kind := c.kind()
 		if begunBefore(v.At) && (kind == kit.Reset || kind == call.End) && c.ended.Before(v.At.Add(endWithin)) {

@@ -13,13 +13,12 @@ import (
 )
 
 // known is facts of a few pods.
-type known struct{ aside time.Time }
+type known struct{}
 
 func (known) placeOf(address string) place {
 	return map[string]place{"10.0.2.9": {pod: "tpa-proxy-x", node: "node2"}}[address]
 }
-func (known) nodeOf(pod string) string                      { return map[string]string{"web-1": "node2"}[pod] }
-func (k known) asideAt(string, time.Time) (aside time.Time) { return k.aside }
+func (known) nodeOf(pod string) string { return map[string]string{"web-1": "node2"}[pod] }
 
 func TestExcuses(t *testing.T) {
 	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -38,7 +37,6 @@ func TestExcuses(t *testing.T) {
 		from       string
 		who        call.Who
 		err        error
-		aside      float64 // 0: never
 		want       excuse
 	}{
 		{name: "inside a killed process", may: fault.InKilledProcess, victim: killed, begun: -1, end: 0.1, via: "10.0.2.9", err: syscall.ECONNRESET, want: inside},
@@ -64,10 +62,6 @@ func TestExcuses(t *testing.T) {
 		{name: "at another target", may: fault.AtBrokenTarget, victim: fault.Victim{At: at, Target: "shop", Down: true}, begun: 20, end: 140, err: io.EOF},
 		{name: "in a pod that was scaled away", may: fault.AtBrokenTarget, victim: scaled, begun: -1, end: 2, err: io.EOF, want: inside},
 		{name: "after that", may: fault.AtBrokenTarget, victim: scaled, begun: 3, end: 4, err: io.EOF},
-
-		{name: "until aside", may: fault.BeforeAside, victim: down, begun: 10, end: 11, err: refused, aside: 30, want: inside},
-		{name: "when aside", may: fault.BeforeAside, victim: down, begun: 35, end: 36, err: refused, aside: 30},
-		{name: "never aside", may: fault.BeforeAside, victim: down, begun: 10, end: 11, err: refused},
 	} {
 		s := &strike{fault: fault.Fault{MayLose: test.may}}
 		s.struck(test.victim)
@@ -76,11 +70,7 @@ func TestExcuses(t *testing.T) {
 			begun: seconds(test.begun), ended: seconds(test.end), via: test.via, from: kit.Node{Name: test.from}, who: test.who,
 			err: test.err, service: service{name: "web", targets: []string{"web"}},
 		}
-		var facts known
-		if test.aside > 0 {
-			facts.aside = seconds(test.aside)
-		}
-		if got := s.excuses(c, facts); got != test.want {
+		if got := s.excuses(c, known{}); got != test.want {
 			t.Errorf("%s: excuse %q, want %q", test.name, got, test.want)
 		}
 	}

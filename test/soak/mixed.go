@@ -29,9 +29,9 @@ type mixture struct {
 	on     []fault.Subject
 }
 
-// newMixture draws from all faults but those that all connections are lost to while they last.
+// newMixture draws from all faults but those that only a cluster which is well otherwise gets over.
 func newMixture(seed uint64) *mixture {
-	all := slices.DeleteFunc(fault.All(), func(f fault.Fault) bool { return f.MayLose == fault.BeforeAside })
+	all := slices.DeleteFunc(fault.All(), func(f fault.Fault) bool { return f.Alone })
 	return &mixture{r: rand.New(rand.NewPCG(seed, 1<<33)), faults: all}
 }
 

@@ -24,17 +24,10 @@ type watch struct {
 	targets map[string]*targetWatch
 	// places are the pods by their addresses, those that are gone included.
 	places map[string]place
-	// phases are those that each Service went through.
-	phases map[string][]phaseChange
 }
 
 // place is a pod and where it runs.
 type place struct{ pod, app, node string }
-
-type phaseChange struct {
-	at    time.Time
-	phase contract.Phase
-}
 
 // targetWatch is what is known of a target.
 type targetWatch struct {
@@ -58,7 +51,7 @@ const historyLen = 200
 
 // startWatch watches until ctx ends.
 func startWatch(ctx context.Context, c *kit.Cluster, namespace string, p plan) (*watch, error) {
-	w := &watch{targets: map[string]*targetWatch{}, places: map[string]place{}, phases: map[string][]phaseChange{}}
+	w := &watch{targets: map[string]*targetWatch{}, places: map[string]place{}}
 	leases := map[string]string{}
 	for _, t := range p.targets {
 		w.targets[t.name] = &targetWatch{}
@@ -73,7 +66,6 @@ func startWatch(ctx context.Context, c *kit.Cluster, namespace string, p plan) (
 		follow(ctx, w, c, &coordinationv1.LeaseList{}, namespace, func(change kit.Change[*coordinationv1.Lease]) {
 			w.note(leases[change.Object.Name], change.At, change.String())
 		}),
-		follow(ctx, w, c, &corev1.ServiceList{}, namespace, w.service),
 		follow(ctx, w, c, &corev1.PodList{}, namespace, w.pod))
 }
 
@@ -110,13 +102,6 @@ func (w *watch) deployment(c kit.Change[*appsv1.Deployment]) {
 	case t.slept:
 		t.slept, t.wokeAt = false, c.At
 		t.rounds++
-	}
-}
-
-func (w *watch) service(c kit.Change[*corev1.Service]) {
-	name, phase := c.Object.Name, contract.Phase(c.Object.Annotations[contract.PhaseKey])
-	if was := w.phases[name]; len(was) == 0 || was[len(was)-1].phase != phase {
-		w.phases[name] = append(was, phaseChange{c.At, phase})
 	}
 }
 
@@ -191,18 +176,6 @@ func (w *watch) nodeOf(pod string) string {
 		}
 	}
 	return ""
-}
-
-// asideAt is when a Service was first not Active since a time; the zero time if it was Active all the while.
-func (w *watch) asideAt(service string, since time.Time) time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.phases[service] {
-		if c.at.After(since) && c.phase != contract.Active {
-			return c.at
-		}
-	}
-	return time.Time{}
 }
 
 // awakeSince names the targets that have not been scaled to 0 since a time.

@@ -34,13 +34,11 @@ const (
 	OnCutNode
 	// AtBrokenTarget are the connections to the targets that are broken, or whose pods are replaced: see Victim.
 	AtBrokenTarget
-	// BeforeAside are the connections made between the end of the last proxy and the Services' stepping aside.
-	BeforeAside
 )
 
 func (m MayLose) String() string {
 	return [...]string{
-		"nothing", "in a killed process", "on a cut node", "at a broken target", "until the Services step aside",
+		"nothing", "in a killed process", "on a cut node", "at a broken target",
 	}[m]
 }
 
@@ -78,8 +76,7 @@ type Victim struct {
 	Pod, IP string
 	// Target is a Deployment whose pods are ended in an orderly way, or "": connections open in them end when they do.
 	Target string
-	// Down says that the target answers no new connection either, unless it has pods from before, until the fault is healed
-	// or, with BeforeAside, until its Services have their own selectors again.
+	// Down says that the target answers no new connection either, unless it has pods from before, until the fault is healed.
 	Down bool
 }
 
@@ -99,6 +96,8 @@ type Fault struct {
 	Back time.Duration
 	// MayLose is what it may cost.
 	MayLose MayLose
+	// Alone says that no other fault goes with it: without proxies, Services can step aside only if all else is well.
+	Alone bool
 	// Strike begins it. heal ends it, and is called once, also when ctx has ended; it is not nil when err is.
 	Strike func(ctx context.Context, env *Env) (heal Heal, err error)
 }

@@ -19,11 +19,11 @@ func goneFaults() []Fault {
 	return []Fault{
 		{
 			Name: "proxies-unschedulable", What: "all proxies go, and no node takes new ones", On: Proxies,
-			For: asideWithin, Back: 3 * time.Minute, MayLose: BeforeAside, Strike: unschedulable,
+			For: asideWithin, Back: 3 * time.Minute, MayLose: Nothing, Alone: true, Strike: unschedulable,
 		},
 		{
 			Name: "proxies-no-image", What: "all proxies go, and the image of new ones is missing", On: Proxies,
-			For: asideWithin, Back: 4 * time.Minute, MayLose: BeforeAside, Strike: imageGone,
+			For: asideWithin, Back: 4 * time.Minute, MayLose: Nothing, Alone: true, Strike: imageGone,
 		},
 	}
 }
@@ -75,9 +75,6 @@ func (e *Env) endProxies(ctx context.Context, changed func(*appsv1.Deployment) b
 	})
 	if err != nil {
 		return err
-	}
-	for _, target := range e.Targets {
-		e.Struck(Victim{At: time.Now(), Target: target, Down: true})
 	}
 	var sets appsv1.ReplicaSetList
 	if err := e.Cluster.List(ctx, &sets, client.InNamespace(e.Namespace), client.MatchingLabels(d.Spec.Selector.MatchLabels)); err != nil {
