@@ -86,6 +86,9 @@ func TestNoAPIServer(t *testing.T) {
 	held.Close()
 	t.Logf("the connection that was held is answered %.1fs after its end", time.Since(back).Seconds())
 	f.must(trail.Never(f.ctx, sleep.Grace+5*time.Second-time.Since(back), "quiet scaled to 0 in use", 0, atZero))
+	if was, is := trail.Since(0)[0].Object.Generation, f.deployment("quiet").Generation; is != was {
+		t.Errorf("quiet went from generation %d to %d: somebody has scaled it", was, is)
+	}
 	if again := f.ask(kept); again.Client != first.Client {
 		t.Errorf("the connection led to %+v, then to %+v", first, again)
 	}

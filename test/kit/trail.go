@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -22,7 +23,8 @@ type Change[T client.Object] struct {
 }
 
 // Trail is every state that objects went through since Follow, in order and without gaps: what happened twice is there
-// twice, however short it was.
+// twice, however short it was. Only an API server that was started anew may have forgotten some: then the Trail goes on with
+// the objects as they are.
 type Trail[T client.Object] struct {
 	mu      sync.Mutex
 	changes []Change[T]
@@ -53,22 +55,29 @@ func Tell[T client.Object](ctx context.Context, c *Cluster, list client.ObjectLi
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
-	go tell(ctx, w, add)
+	go func() {
+		err := tell(ctx, w, add)
+		if apierrors.IsResourceExpired(err) {
+			err = Tell(ctx, c, list.DeepCopyObject().(client.ObjectList), add, opts...)
+		}
+		if err != nil {
+			add(Change[T]{}, err)
+		}
+	}()
 	return nil
 }
 
-func tell[T client.Object](ctx context.Context, w watch.Interface, add func(Change[T], error)) {
+func tell[T client.Object](ctx context.Context, w watch.Interface, add func(Change[T], error)) error {
 	defer w.Stop()
 	for event := range w.ResultChan() {
 		switch object := event.Object.(type) {
 		case T:
 			add(Change[T]{At: time.Now(), Object: object, Deleted: event.Type == watch.Deleted}, nil)
 		default:
-			add(Change[T]{}, fmt.Errorf("watch: %s: %+v", event.Type, event.Object))
-			return
+			return fmt.Errorf("watch: %w", apierrors.FromObject(event.Object))
 		}
 	}
-	add(Change[T]{}, fmt.Errorf("watch ended: %w", context.Cause(ctx)))
+	return fmt.Errorf("watch ended: %w", context.Cause(ctx))
 }
 
 func (t *Trail[T]) add(c Change[T], err error) {
