@@ -22,7 +22,8 @@ const (
 )
 
 const (
-	// endWithin is how long it takes a client to see that a process has ended: its kernel says so at once.
+	// endWithin is how long it takes a process to end once it was struck, and a client to see that: its kernel says so at
+	// once.
 	endWithin = 2 * time.Second
 	// noticeWithin is how long Services may lead to a process that was ended: until the kubelet, the EndpointSlice
 	// controller and kube-proxy each had their turn, or the container has been started again.
@@ -83,7 +84,7 @@ func (s *strike) victim(v fault.Victim, c connection, known facts) excuse {
 	case s.fault.MayLose == fault.Nothing:
 	case v.IP != "" && c.via == v.IP:
 		kind := c.kind()
-		if begunBefore(v.At) && (kind == kit.Reset || kind == call.End) && c.ended.Before(v.At.Add(endWithin)) {
+		if (kind == kit.Reset || kind == call.End) && c.ended.Before(v.At.Add(endWithin)) {
 			return inside
 		}
 		if kind == kit.Refused && begunBefore(v.At.Add(noticeWithin)) {
