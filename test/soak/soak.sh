@@ -10,4 +10,10 @@ if ! bin/cluster kubectl get nodes >/dev/null 2>&1 && [[ -z ${KEEP:-} ]]; then
   trap 'bin/cluster down >/dev/null' EXIT # the soak's last line is the last
 fi
 test/images/deploy.sh
+# Long enough for what the soak does: connections that do not pass a proxy last for 6 s at most, and Services step aside
+# within two minutes on a busy machine. The last flag counts.
+bin/cluster kubectl -n tpa-system patch deployment tpa-webhook --type=json --patch '[
+  {"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--settle-time=10s"},
+  {"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--proxy-drain=3m"}]'
+bin/cluster kubectl -n tpa-system rollout status deployment/tpa-webhook --timeout=3m
 bin/cluster exec node1 -- bin/soak "$@"
