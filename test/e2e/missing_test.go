@@ -233,7 +233,7 @@ func testCannotComeUp(t *testing.T, fault, why string) {
 	if err, took := f.answered(answer), time.Since(start); kit.KindOf(err) != kit.Reset || took < patient || took > patient+overdue {
 		t.Errorf("the held connection ended after %s with %v", took, err)
 	}
-	end := time.Now()
+	end := start.Add(patient) // at the earliest: the client learns of it a moment later
 	f.sleepsInTime(trail, f.woken(trail, 0)-1, idle, end)
 	f.nobodyHeld("web")
 	if n := f.ended("web", "wake_timeout"); n != 1 {
