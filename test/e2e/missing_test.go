@@ -247,7 +247,7 @@ func testCannotComeUp(t *testing.T, fault, why string) {
 	from := trail.Len()
 	f.scale("web", 2)
 	from = f.woken(trail, from)
-	up := time.Now()
+	up := trail.Since(from - 1)[0].At
 	change, err := trail.Await(f.ctx, patience, "replicas at 0 again", from-1, atZero)
 	f.must(err)
 	if stayed := change.At.Sub(up); stayed < 2*idle || stayed > 2*(idle+late) { // they might have come up in the first

@@ -37,7 +37,7 @@ func TestSilentConnection(t *testing.T) {
 	conn := f.open(address(s, 80))
 	reply := f.ask(conn)
 	var end time.Time
-	for _, pause := range []time.Duration{idle / 2, idle / 2, idle / 2, idle / 2, idle / 2, idle / 2, idle - idle/8} {
+	for _, pause := range []time.Duration{idle / 2, idle / 2, idle / 2, idle / 2, idle / 2, idle / 2, idle - idle/4} {
 		f.must(trail.Never(f.ctx, pause, "scaled to 0 under a connection that speaks", from, atZero))
 		end = time.Now()
 		if again := f.ask(conn); again.Pod != reply.Pod || again.Client != reply.Client {
