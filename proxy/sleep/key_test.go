@@ -214,7 +214,6 @@ func (e *encoder) machine(p *proc, m *Machine) {
 		e.scale(*m.scale)
 	}
 	e.until(p, m.checked.Add(Recheck))
-	e.int(min(m.strays, 5)) // then it looks once a minute
 	e.until(p, m.returned.Add(idleTimeout))
 	for _, t := range [...]time.Time{m.retryAt, m.sleepAfter, m.graceTo} {
 		e.until(p, t)

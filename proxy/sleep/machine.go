@@ -71,8 +71,6 @@ type Machine struct {
 	// it was not seen above 0.
 	ensure  bool
 	checked time.Time
-	// strays counts how often the scale was found to be 0 although there were pods.
-	strays int
 
 	failures, sleepFailures int
 	retryAt, sleepAfter     time.Time

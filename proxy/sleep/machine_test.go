@@ -2,7 +2,6 @@ package sleep
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -436,26 +435,5 @@ func TestContestedLeaseOfBefore(t *testing.T) {
 	state, err := Parse(`{"phase":"Awake","seq":7,"since":"2001-09-09T01:46:40Z","replicas":2,"owed":true}`)
 	if err != nil || state.Contested() || state.ScaleVersion != "" {
 		t.Errorf("%+v, %v", state, err)
-	}
-}
-
-// Pods that stay while the scale is 0 are somebody else's. To look whether the target was scaled up costs less and less.
-func TestPodsThatStayAreLookedAtLessAndLess(t *testing.T) {
-	m := machine(State{Phase: Asleep, Since: t0})
-	in := Inputs{Now: at(10), Starting: true}
-	var waits []time.Duration
-	for range 8 {
-		do(m, m.Next(in), Result{Scale: Scale{ResourceVersion: "7"}}, in.Now)
-		a := m.Next(in)
-		waits = append(waits, a.At.Sub(in.Now))
-		in.Now = a.At
-	}
-	s := time.Second
-	if want := []time.Duration{4 * s, 8 * s, 16 * s, 32 * s, 60 * s, 60 * s, 60 * s, 60 * s}; !slices.Equal(waits, want) {
-		t.Errorf("waits %v, want %v", waits, want)
-	}
-	in.Ready = 1 // another one has come
-	if a := m.Next(in); a.Kind != ReadScale {
-		t.Errorf("%+v, want a look at the scale", a)
 	}
 }

@@ -18,9 +18,6 @@ func (m *Machine) Next(in Inputs) Action {
 	if m.unreadable && m.ready == 0 && in.Ready > 0 {
 		m.cameBack(in.Now) // it has pods, so there is no need to try whether it can be read
 	}
-	if in.Ready > m.ready || in.Ready == 0 && !in.Starting {
-		m.strays = 0
-	}
 	m.ready = in.Ready
 	if in.Now.Before(m.retryAt) {
 		return Action{Kind: Wait, At: m.retryAt}
@@ -200,27 +197,21 @@ func (m *Machine) asleep(in Inputs) Action {
 	if in.Ready == 0 && !in.Starting || in.Leaving {
 		return Action{Kind: Wait}
 	}
-	// There are pods: either they are about to go, or somebody else scaled the target up, or they are not the target's.
+	// There are pods: either they are about to go, or somebody else scaled the target up.
 	if m.scale == nil {
-		if at := m.lookAt(); in.Now.Before(at) {
+		if at := m.checked.Add(Recheck); in.Now.Before(at) {
 			return Action{Kind: Wait, At: at}
 		}
 		return Action{Kind: ReadScale}
 	}
 	if m.scale.Replicas == 0 {
 		m.scale = nil
-		m.strays++
-		return Action{Kind: Wait, At: m.lookAt()}
+		return Action{Kind: Wait, At: m.checked.Add(Recheck)}
 	}
 	state := m.prune(in).with(Awake, in.Now)
 	state.Owed = false
 	state.Reverted++
 	return Action{Kind: Swap, State: state}
-}
-
-// lookAt is when the scale of a target is read that is asleep and has pods: less and less often while they stay.
-func (m *Machine) lookAt() time.Time {
-	return m.checked.Add(min(Recheck<<min(m.strays, 16), maxSleepBackoff))
 }
 
 // prune drops the idle claims of holders that seem gone; their use is remembered, so a mistake costs nothing.
