@@ -117,24 +117,30 @@ type all []*target.Keeper
 
 // Acquire acquires them at the same time, or none.
 func (a all) Acquire(ctx context.Context, client netip.AddrPort) error {
-	if len(a) == 1 {
-		return a[0].Acquire(ctx, client)
+	return together(ctx, len(a),
+		func(ctx context.Context, i int) error { return a[i].Acquire(ctx, client) },
+		func(i int) { a[i].Release(time.Now()) })
+}
+
+// together does something n times at once. If one fails, the others are told to end, and those that came to something are
+// undone.
+func together(ctx context.Context, n int, do func(ctx context.Context, i int) error, undo func(i int)) error {
+	if n == 1 {
+		return do(ctx, 0)
 	}
-	acquired := make([]bool, len(a))
+	done := make([]bool, n)
 	group, ctx := errgroup.WithContext(ctx)
-	for i, k := range a {
+	for i := range n {
 		group.Go(func() error {
-			err := k.Acquire(ctx, client)
-			acquired[i] = err == nil
+			err := do(ctx, i)
+			done[i] = err == nil
 			return err
 		})
 	}
 	err := group.Wait()
-	if err != nil {
-		for i, k := range a {
-			if acquired[i] {
-				k.Release(time.Now())
-			}
+	for i := range n {
+		if err != nil && done[i] {
+			undo(i)
 		}
 	}
 	return err

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"tpa.dev/tpa/proxy/front"
 )
 
@@ -64,10 +62,12 @@ type allParked struct {
 
 // park parks the connection with the first n targets.
 func (p *allParked) park(n int) {
-	for i, k := range p.targets[:n] {
-		p.places[i] = k.Park(p.used, p.dozed)
+	for i := range n {
+		p.parkWith(i)
 	}
 }
+
+func (p *allParked) parkWith(i int) { p.places[i] = p.targets[i].Park(p.used, p.dozed) }
 
 // TryReturn returns to all or none.
 func (p *allParked) TryReturn() bool {
@@ -82,24 +82,9 @@ func (p *allParked) TryReturn() bool {
 
 // Return returns to all at the same time, or to none.
 func (p *allParked) Return(ctx context.Context, client netip.AddrPort) error {
-	returned := make([]bool, len(p.places))
-	group, ctx := errgroup.WithContext(ctx)
-	for i, place := range p.places {
-		group.Go(func() error {
-			err := place.Return(ctx, client)
-			returned[i] = err == nil
-			return err
-		})
-	}
-	err := group.Wait()
-	if err != nil {
-		for i, k := range p.targets { // parked there again, so that Leave leaves all
-			if returned[i] {
-				p.places[i] = k.Park(p.used, p.dozed)
-			}
-		}
-	}
-	return err
+	return together(ctx, len(p.places),
+		func(ctx context.Context, i int) error { return p.places[i].Return(ctx, client) },
+		p.parkWith) // again, so that Leave leaves all
 }
 
 // Leave leaves all.
