@@ -102,7 +102,7 @@ func (c *conn) handle() error {
 		if err == nil {
 			return c.proxy()
 		}
-		if !errors.Is(err, ErrRetired) || c.s.settings.Load() == settings {
+		if !c.s.replaced(settings, err) {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package front
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -67,7 +66,7 @@ func (s *Service) count(u *uncounted) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if errors.Is(err, ErrRetired) && u.ctx.Err() == nil && s.settings.Load() != settings {
+		if u.ctx.Err() == nil && s.replaced(settings, err) {
 			s.count(u)
 		}
 	})

@@ -187,7 +187,7 @@ func (c *conn) acquireNext(ctx context.Context) error {
 			c.counted(settings)
 			return nil
 		}
-		if !errors.Is(err, ErrRetired) || c.s.settings.Load() == settings {
+		if !c.s.replaced(settings, err) {
 			return err
 		}
 	}

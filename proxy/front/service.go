@@ -107,6 +107,11 @@ func (s *Service) set(settings *Settings) (recalled []*relay.Session) {
 	return s.recalled(settings)
 }
 
+// replaced reports whether the Target of some settings failed because the Service has another one by now.
+func (s *Service) replaced(settings *Settings, err error) bool {
+	return errors.Is(err, ErrRetired) && s.settings.Load() != settings
+}
+
 // SetPorts opens what is new, keeps what stays and closes the listeners of what is gone; connections go on. The error
 // names the ports that could not be opened; call again to try again.
 func (s *Service) SetPorts(ports []Port) error {
