@@ -78,16 +78,8 @@ func (t *fakeTarget) Acquire(ctx context.Context, client netip.AddrPort) error {
 	if t.TryAcquire() {
 		return nil
 	}
+	t.await(ctx)
 	t.mu.Lock()
-	changed := t.changed
-	t.waiting++
-	t.mu.Unlock()
-	select {
-	case <-changed:
-	case <-ctx.Done():
-	}
-	t.mu.Lock()
-	t.waiting--
 	err := t.err
 	t.mu.Unlock()
 	switch {
@@ -97,6 +89,21 @@ func (t *fakeTarget) Acquire(ctx context.Context, client netip.AddrPort) error {
 		return err
 	}
 	return t.Acquire(ctx, client)
+}
+
+// await waits, counted, for the next change.
+func (t *fakeTarget) await(ctx context.Context) {
+	t.mu.Lock()
+	changed := t.changed
+	t.waiting++
+	t.mu.Unlock()
+	select {
+	case <-changed:
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting--
 }
 
 func (t *fakeTarget) Release(used time.Time) {
@@ -278,20 +285,12 @@ func (p *fakeParked) Return(ctx context.Context, _ netip.AddrPort) error {
 			return nil
 		}
 		t.mu.Lock()
-		if t.err != nil {
-			defer t.mu.Unlock()
-			return t.err
-		}
-		changed := t.changed
-		t.waiting++
+		err := t.err
 		t.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		if err != nil {
+			return err
 		}
-		t.mu.Lock()
-		t.waiting--
-		t.mu.Unlock()
+		t.await(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
