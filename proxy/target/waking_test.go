@@ -8,18 +8,32 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// wakes has the stages of a Keeper's wakes collected, and its log.
-func wakes(stages *[]string, took *[]time.Duration) (func(*Config), *observer.ObservedLogs) {
-	core, logs := observer.New(zap.InfoLevel)
-	return func(config *Config) {
-		config.Log = zap.New(core)
-		config.OnStage = func(s Stage, d time.Duration) {
-			*stages, *took = append(*stages, s.String()), append(*took, d)
-		}
-	}, logs
+// wakes are the stages of a Keeper's wakes, and its log.
+type wakes struct {
+	stages []string
+	took   []time.Duration
+	logs   *observer.ObservedLogs
+}
+
+// of has a Keeper's collected.
+func (w *wakes) of(config *Config) {
+	var core zapcore.Core
+	core, w.logs = observer.New(zap.InfoLevel)
+	config.Log = zap.New(core)
+	config.OnStage = func(s Stage, d time.Duration) {
+		w.stages, w.took = append(w.stages, s.String()), append(w.took, d)
+	}
+}
+
+func (w *wakes) want(t *testing.T, stages ...string) {
+	t.Helper()
+	if !slices.Equal(w.stages, stages) {
+		t.Fatalf("stages %v, want %v", w.stages, stages)
+	}
 }
 
 // hold acquires in the background, as a held connection does.
@@ -39,10 +53,8 @@ func slow(ctx context.Context, _ string) error {
 
 func TestWakeIsReportedOnceWithItsStages(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
-		var stages []string
-		var took []time.Duration
-		config, logs := wakes(&stages, &took)
-		p := c.proxy("a", config)
+		var w wakes
+		p := c.proxy("a", w.of)
 		after(idle + time.Second)
 		p.SetReady(0, time.Now())
 		c.intercept(slow)
@@ -54,14 +66,12 @@ func TestWakeIsReportedOnceWithItsStages(t *testing.T) {
 		p.Dialed(500 * time.Millisecond)
 		p.Dialed(time.Millisecond) // another connection
 		after(0)
-		if want := []string{"decide", "scale", "ready", "notice", "dial"}; !slices.Equal(stages, want) {
-			t.Fatalf("stages %v, want %v", stages, want)
-		}
+		w.want(t, "decide", "scale", "ready", "notice", "dial")
 		s, ms := time.Second, time.Millisecond
-		if diff := cmp.Diff([]time.Duration{s, 2 * s, s, 2500 * ms, 500 * ms}, took); diff != "" {
+		if diff := cmp.Diff([]time.Duration{s, 2 * s, s, 2500 * ms, 500 * ms}, w.took); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		lines := logs.FilterMessage("target: woken").All()
+		lines := w.logs.FilterMessage("target: woken").All()
 		if len(lines) != 1 {
 			t.Fatalf("%d lines, want one", len(lines))
 		}
@@ -77,10 +87,8 @@ func TestWakeIsReportedOnceWithItsStages(t *testing.T) {
 // What another proxy has scaled up is a wake here, too, for those who wait here.
 func TestWakeThatAnotherProxyScalesHasNoScaleStage(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
-		var stages []string
-		var took []time.Duration
-		config, _ := wakes(&stages, &took)
-		a, b := c.proxy("a"), c.proxy("b", config)
+		var w wakes
+		a, b := c.proxy("a"), c.proxy("b", w.of)
 		after(idle + time.Second)
 		a.SetReady(0, time.Now())
 		b.SetReady(0, time.Now())
@@ -92,9 +100,7 @@ func TestWakeThatAnotherProxyScalesHasNoScaleStage(t *testing.T) {
 		b.SetReady(1, time.Now())
 		b.Dialed(0)
 		after(0)
-		if want := []string{"decide", "ready", "notice", "dial"}; !slices.Equal(stages, want) {
-			t.Errorf("stages %v, want %v", stages, want)
-		}
+		w.want(t, "decide", "ready", "notice", "dial")
 		wantReplicas(t, c, 3, 0, 3)
 		a.Release(time.Now())
 		b.Release(time.Now())
@@ -104,37 +110,31 @@ func TestWakeThatAnotherProxyScalesHasNoScaleStage(t *testing.T) {
 // A claim that is won back while the target is awake is none.
 func TestClaimOfAnAwakeTargetIsNoWake(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
-		var stages []string
-		var took []time.Duration
-		config, _ := wakes(&stages, &took)
-		p := c.proxy("a", config)
+		var w wakes
+		p := c.proxy("a", w.of)
 		after(idle * 3 / 4)
 		p.mustAcquire()
 		p.Dialed(0)
 		p.Release(time.Now())
 		after(0)
-		if len(stages) != 0 {
-			t.Errorf("stages %v", stages)
+		if len(w.stages) != 0 {
+			t.Errorf("stages %v", w.stages)
 		}
 	})
 }
 
 func TestWakeThatNobodyWaitsForIsReportedAsFarAsItWent(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
-		var stages []string
-		var took []time.Duration
-		config, logs := wakes(&stages, &took)
-		p := c.proxy("a", config)
+		var w wakes
+		p := c.proxy("a", w.of)
 		after(idle + time.Second)
 		p.SetReady(0, time.Now())
 		p.mustAcquire()
 		after(time.Minute)
 		p.Release(time.Now()) // no backend came
 		after(0)
-		if want := []string{"decide", "scale"}; !slices.Equal(stages, want) {
-			t.Errorf("stages %v, want %v", stages, want)
-		}
-		if n := logs.FilterMessage("target: nobody waits any more for it to wake").Len(); n != 1 {
+		w.want(t, "decide", "scale")
+		if n := w.logs.FilterMessage("target: nobody waits any more for it to wake").Len(); n != 1 {
 			t.Errorf("%d lines say so, want one", n)
 		}
 		p.mustAcquire()
@@ -142,8 +142,8 @@ func TestWakeThatNobodyWaitsForIsReportedAsFarAsItWent(t *testing.T) {
 		p.Dialed(0) // of a connection that came when it was awake
 		p.Release(time.Now())
 		after(0)
-		if len(stages) != 2 {
-			t.Errorf("stages %v, want no more", stages)
+		if len(w.stages) != 2 {
+			t.Errorf("stages %v, want no more", w.stages)
 		}
 	})
 }
