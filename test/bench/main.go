@@ -14,13 +14,8 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"tpa.dev/tpa/test/bench/load"
 	"tpa.dev/tpa/test/bench/sandbox"
@@ -28,38 +23,19 @@ import (
 
 // The roles that bench starts itself in, as its first argument.
 const (
-	insideRole = "inside"
 	clientRole = "client"
 	serverRole = "server"
 )
 
-func main() {
-	if err := run(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
+func main() { program().Main() }
 
-func run(args []string) error {
-	role := ""
-	if len(args) > 0 {
-		role = args[0]
+func program() sandbox.Program {
+	return sandbox.Program{
+		Name:   "bench",
+		Roles:  map[string]func() error{clientRole: func() error { return load.Work(os.Stdin, os.Stdout) }, serverRole: serve},
+		Check:  func(args []string) error { _, err := parse(args); return err },
+		Inside: inside,
 	}
-	switch role { // these two end by the signal that tells them to
-	case clientRole:
-		return load.Work(os.Stdin, os.Stdout)
-	case serverRole:
-		return serve()
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if role == insideRole {
-		return inside(ctx, args[1:])
-	}
-	if _, err := parse(args); err != nil {
-		return err
-	}
-	return sandbox.Run(ctx, append([]string{insideRole}, args...)...)
 }
 
 // serve is the server's role. It says when it listens.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"tpa.dev/tpa/test/bench/report"
@@ -16,7 +15,7 @@ import (
 
 // TestMain lets this program start itself in its roles.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && slices.Contains([]string{insideRole, clientRole, serverRole}, os.Args[1]) {
+	if program().InRole() {
 		main()
 		os.Exit(0)
 	}
@@ -27,7 +26,7 @@ func TestMain(m *testing.M) {
 // of, which also says that every answer was right. Times are for a longer run.
 func TestAllIsMeasured(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
-	err := sandbox.Run(t.Context(), insideRole,
+	err := sandbox.Run(t.Context(), sandbox.Inside,
 		"--proxy=../../bin/proxy", "--links=loopback", "--cpus=1", "--rounds=1", "--slice=250ms", "--idle=100", "--quiet=100ms",
 		"--json="+file)
 	if err != nil {

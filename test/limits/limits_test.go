@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-	"slices"
 	"testing"
 
 	"tpa.dev/tpa/test/bench/sandbox"
@@ -12,7 +11,7 @@ import (
 
 // TestMain lets this program start itself in its roles.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && slices.Contains([]string{insideRole, clientRole, backendRole}, os.Args[1]) {
+	if program().InRole() {
 		main()
 		os.Exit(0)
 	}
@@ -21,7 +20,7 @@ func TestMain(m *testing.M) {
 
 // TestBudget has 2,000 connections where the benchmark has 20,000: none is lost, each is counted, and all is given back.
 func TestBudget(t *testing.T) {
-	err := sandbox.Run(t.Context(), insideRole, "budget", "--proxy=../../bin/proxy", "--conns=2000", "--services=20", "--patient=false")
+	err := sandbox.Run(t.Context(), sandbox.Inside, "budget", "--proxy=../../bin/proxy", "--conns=2000", "--services=20", "--patient=false")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +28,7 @@ func TestBudget(t *testing.T) {
 
 // TestRest has 50 Services where the benchmark has 1,000: nothing is asked for while nothing happens.
 func TestRest(t *testing.T) {
-	err := sandbox.Run(t.Context(), insideRole, "rest", "--proxy=../../bin/proxy", "--services=50", "--peace=10s", "--rounds=2")
+	err := sandbox.Run(t.Context(), sandbox.Inside, "rest", "--proxy=../../bin/proxy", "--services=50", "--peace=10s", "--rounds=2")
 	if err != nil {
 		t.Fatal(err)
 	}

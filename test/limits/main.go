@@ -13,12 +13,8 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -26,40 +22,21 @@ import (
 	"tpa.dev/tpa/test/bench/sandbox"
 )
 
-// The roles that limits starts itself in, as its first argument. Inside is followed by what is measured, and flags.
+// The roles that limits starts itself in, as its first argument.
 const (
-	insideRole  = "inside"
 	clientRole  = "client"
 	backendRole = "backend"
 )
 
-func main() {
-	if err := run(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "limits:", err)
-		os.Exit(1)
-	}
-}
+func main() { program().Main() }
 
-func run(args []string) error {
-	role := ""
-	if len(args) > 0 {
-		role = args[0]
+func program() sandbox.Program {
+	return sandbox.Program{
+		Name:   "limits",
+		Roles:  map[string]func() error{clientRole: func() error { return work(os.Stdin, os.Stdout) }, backendRole: serveBackends},
+		Check:  func(args []string) error { _, err := parse(args); return err },
+		Inside: inside,
 	}
-	switch role { // these two end by the signal that tells them to
-	case clientRole:
-		return work(os.Stdin, os.Stdout)
-	case backendRole:
-		return serveBackends()
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if role == insideRole {
-		return inside(ctx, args[1:])
-	}
-	if _, err := parse(args); err != nil {
-		return err
-	}
-	return sandbox.Run(ctx, append([]string{insideRole}, args...)...)
 }
 
 // inside measures in the namespaces that sandbox made.
