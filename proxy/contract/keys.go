@@ -75,6 +75,9 @@ const (
 	ListeningKey = Prefix + "listening"
 	// StateKey on a target's Lease holds the target's sleep state, see package sleep. TargetKey on it names the target.
 	StateKey = Prefix + "state"
+	// HistoryKey on a target's Lease holds its History, UsageKey on a proxy pod's Lease that proxy's Usage.
+	HistoryKey = Prefix + "history"
+	UsageKey   = Prefix + "usage"
 
 	// LeaseLabel on every Lease of TPA in a user's namespace says what it is about.
 	LeaseLabel  = Prefix + "lease"

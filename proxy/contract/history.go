@@ -1,0 +1,55 @@
+package contract
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// History is what has become of a target, under HistoryKey on its Lease. It is for people: nothing decides by it. It begins
+// when TPA takes the target over, and goes with the Lease.
+type History struct {
+	// Sleeps and Wakes count how often TPA put the target to sleep and woke it for a connection.
+	Sleeps int64 `json:"sleeps,omitempty"`
+	Wakes  int64 `json:"wakes,omitempty"`
+	// Asleep is how long the target was asleep, before its present sleep, in seconds.
+	Asleep float64 `json:"asleepSeconds,omitempty"`
+	// LastWake is nil before the first.
+	LastWake *Wake `json:"lastWake,omitempty"`
+}
+
+// Wake is one wake for a connection.
+type Wake struct {
+	// At is when the connection that woke the target was accepted.
+	At time.Time `json:"at"`
+	// Service and From are which Service's connection that was, and its client's address.
+	Service string `json:"service"`
+	From    string `json:"from,omitempty"`
+	// Outcome is empty until it is known.
+	Outcome WakeOutcome `json:"outcome,omitempty"`
+	// Took is from At to the first ready backend, or to when the last one who waited was given up, in seconds.
+	Took float64 `json:"tookSeconds,omitempty"`
+}
+
+// WakeOutcome is how a wake ended.
+type WakeOutcome string
+
+const (
+	WakeReady    WakeOutcome = "Ready"    // a backend became ready
+	WakeTimedOut WakeOutcome = "TimedOut" // nobody waits any more, and no backend was ready
+)
+
+// ParseHistory reads a History as String writes it.
+func ParseHistory(s string) (History, error) {
+	var h History
+	if err := json.Unmarshal([]byte(s), &h); err != nil {
+		return History{}, fmt.Errorf("%s: %w", HistoryKey, err)
+	}
+	return h, nil
+}
+
+// String is the History as JSON; equal ones give equal strings.
+func (h History) String() string {
+	b, _ := json.Marshal(h) // times, strings and numbers always encode
+	return string(b)
+}
