@@ -2,11 +2,12 @@ package services
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
 
 	"tpa.dev/tpa/proxy/contract"
 )
@@ -17,10 +18,16 @@ type index struct {
 	World
 	// managed are the Services with a phase, the oldest first.
 	managed []*corev1.Service
+	byUID   map[types.UID]*corev1.Service
 	// sole are those of them that have only the one target.
 	sole map[contract.Target][]*corev1.Service
 	// users are, by target, those that it sleeps and wakes for, the oldest first.
 	users map[contract.Target][]*corev1.Service
+	// named are, by target, the managed Services that name it, whatever becomes of that.
+	named map[contract.Target][]*corev1.Service
+	// selecting finds the managed Services, and ofTargets the targets, whose pods a pod is one of.
+	selecting matcher[*corev1.Service]
+	ofTargets matcher[contract.Target]
 	// pods are all pods that have a label.
 	pods map[label][]*corev1.Pod
 	// unmanaged are the Services that keep a target awake whose pods they select.
@@ -41,8 +48,10 @@ func (w World) index() *index {
 		w.Readings = &readings{}
 	}
 	x := &index{
-		World: w, managed: w.managed(), sole: make(map[contract.Target][]*corev1.Service, len(w.Services)),
+		World: w, managed: w.managed(), byUID: make(map[types.UID]*corev1.Service, len(w.Services)),
+		sole:  make(map[contract.Target][]*corev1.Service, len(w.Services)),
 		users: make(map[contract.Target][]*corev1.Service, len(w.Services)),
+		named: make(map[contract.Target][]*corev1.Service, len(w.Services)),
 		pods:  make(map[label][]*corev1.Pod, len(w.Pods)), rivals: map[*corev1.Pod]*corev1.Service{},
 	}
 	for _, pod := range w.Pods {
@@ -50,10 +59,14 @@ func (w World) index() *index {
 	}
 	w.Readings.renew(w)
 	for _, svc := range x.managed {
+		x.byUID[svc.UID] = svc
 		r := x.read(svc)
 		if r.bad == nil && len(r.settings.Targets) == 1 && r.selector != nil {
 			t := r.settings.Targets[0]
 			x.sole[t] = append(x.sole[t], svc)
+		}
+		for _, t := range r.settings.Targets {
+			x.named[t] = append(x.named[t], svc)
 		}
 		phase := contract.Phase(svc.Annotations[contract.PhaseKey])
 		if r.broken == "" && (phase == contract.Active || phase == contract.Pending) {
@@ -62,6 +75,8 @@ func (w World) index() *index {
 			}
 		}
 	}
+	x.selecting = newMatcher(x.selectors)
+	x.ofTargets = newMatcher(maps.All(x.PodSelectors))
 	for _, svc := range w.Services {
 		if len(svc.Spec.Selector) == 0 || svc.Annotations[contract.PhaseKey] != "" || svc.Annotations[contract.BypassKey] == "true" {
 			continue
@@ -73,6 +88,15 @@ func (w World) index() *index {
 		}
 	}
 	return x
+}
+
+// selectors yields those of the managed Services.
+func (x *index) selectors(yield func(*corev1.Service, labels.Selector) bool) {
+	for _, svc := range x.managed {
+		if !yield(svc, x.read(svc).selector) {
+			return
+		}
+	}
 }
 
 func (x *index) add(pod *corev1.Pod) {
@@ -131,15 +155,9 @@ func (x *index) selected(selector labels.Selector, wanted func(*corev1.Pod) bool
 // for, or all if it asks for none in particular.
 func (x *index) candidates(selector labels.Selector) []*corev1.Pod {
 	fewest := x.Pods
-	requirements, _ := selector.Requirements()
-	for _, r := range requirements {
-		switch r.Operator() {
-		case selection.Equals, selection.DoubleEquals, selection.In:
-			if values := r.ValuesUnsorted(); len(values) == 1 {
-				if pods := x.pods[label{r.Key(), values[0]}]; len(pods) < len(fewest) {
-					fewest = pods
-				}
-			}
+	for l := range required(selector) {
+		if pods := x.pods[l]; len(pods) < len(fewest) {
+			fewest = pods
 		}
 	}
 	return fewest

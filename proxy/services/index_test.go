@@ -88,9 +88,9 @@ func many(n int) World {
 	return w
 }
 
-// TestPlanAllocatesInProportion: each change of a Pod makes a plan, and a wake waits for it.
+// TestPlanAllocatesInProportion: each change of a Service makes a whole plan.
 func TestPlanAllocatesInProportion(t *testing.T) {
-	const services, each = 200, 15
+	const services, each = 200, 20
 	w := many(services)
 	if n := testing.AllocsPerRun(10, func() { w.Plan() }); n > services*each {
 		t.Errorf("%.0f allocations for %d Services, at most %d for each", n, services, each)

@@ -79,28 +79,33 @@ func (x *index) remove(pod *corev1.Pod) {
 // replan makes those parts of the last plan anew that the news concern.
 func (x *index) replan(plan *Plan, n news) {
 	plan.Dozes, plan.Changed = x.Dozes, &changes{services: n.services, targets: n.targets}
-	news := func(t contract.Target) bool { return n.targets[t] }
-	for _, svc := range x.managed {
-		if r := x.read(svc); n.concern(r.selector) || slices.ContainsFunc(r.settings.Targets, news) {
+	pods := slices.Concat(n.before, n.after)
+	for svc := range x.selecting.matching(pods...) {
+		n.services[svc.UID] = true
+	}
+	for t := range n.targets {
+		for _, svc := range x.named[t] {
 			n.services[svc.UID] = true
 		}
-		if n.services[svc.UID] {
-			plan.Services[svc.UID] = x.service(svc, onlyOf(plan.Services[svc.UID]))
+	}
+	for t := range x.ofTargets.matching(pods...) {
+		n.targets[t] = true
+	}
+	for uid := range n.services {
+		svc, managed := x.byUID[uid]
+		if !managed {
+			continue
+		}
+		plan.Services[uid] = x.service(svc, onlyOf(plan.Services[uid]))
+		for _, t := range x.read(svc).settings.Targets {
+			n.targets[t] = true
 		}
 	}
-	changed := func(svc *corev1.Service) bool { return n.services[svc.UID] }
-	for t, users := range x.users {
-		if n.targets[t] || n.concern(x.PodSelectors[t]) || slices.ContainsFunc(users, changed) {
-			n.targets[t] = true
+	for t := range n.targets {
+		if users, used := x.users[t]; used {
 			plan.Targets[t] = x.target(t, users, plan.Services)
 		}
 	}
-}
-
-// concern reports whether the news concern the pods that a selector matches; nil matches none.
-func (n news) concern(selector labels.Selector) bool {
-	matched := func(pod *corev1.Pod) bool { return selector.Matches(labels.Set(pod.Labels)) }
-	return selector != nil && (slices.ContainsFunc(n.before, matched) || slices.ContainsFunc(n.after, matched))
 }
 
 // onlyOf grants, once each, the slots that a Service was planned to have.

@@ -76,11 +76,12 @@ func (f *fixture) adoptAndSleep(name string, replicas int32) adopted {
 	return a
 }
 
-// clients starts some clients with a connection for each request, and one that keeps its connection.
+// clients starts some clients with a connection for each request, and one that keeps its connection, but not for as long as
+// the local overlay's --proxy-drain, after which a proxy that goes ends it.
 func (f *fixture) clients(address string, n int) []*kit.Running {
 	load := kit.Load{From: f.far, Address: address, Clients: n, Timeout: time.Minute}
 	keep := load
-	keep.Clients, keep.KeepAlive = 1, true
+	keep.Clients, keep.KeepAlive, keep.Life = 1, true, 20*time.Second
 	return []*kit.Running{kit.StartLoad(f.ctx, load), kit.StartLoad(f.ctx, keep)}
 }
 

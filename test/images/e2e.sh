@@ -21,5 +21,16 @@ if [[ $suite == e2e && -z ${RUN:-} ]]; then # before the tests that take TPA awa
   bin/cluster exec node1 -- bin/soak --for=90s --rounds=50
 fi
 # A test expects to be in its folder; a subshell, because the trap is in this one.
-cluster=$PWD/bin/cluster
-(cd "test/$suite" && "$cluster" exec node1 -- "$tests" -test.timeout 45m -test.v -test.run "${RUN:-.}")
+cluster=$PWD/bin/cluster log=$tests.log
+(cd "test/$suite" && "$cluster" exec node1 -- "$tests" -test.timeout 45m -test.v -test.run "${RUN:-.}") 2>&1 | tee "$log" || {
+  # Above are thousands of lines of logs. This is what the tests themselves said.
+  echo "$suite: failed. What the tests said (all: $log):"
+  awk '
+    /^=== / {split($3, test, "/"); on = 0}
+    /^ *--- / {on = 0}
+    /^ +[a-z0-9_]+_test\.go:[0-9]+: / {on = !/: namespace .*:$/} # which the logs follow
+    /^panic: / {on = 1}
+    on {said[test[1]] = said[test[1]] substr($0, 1, 400) "\n"}
+    /^--- FAIL/ {print; printf "%s", said[$3]}' "$log"
+  exit 1
+}
