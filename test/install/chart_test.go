@@ -67,21 +67,21 @@ func TestNamespace(t *testing.T) {
 func TestPackage(t *testing.T) {
 	for _, helm := range helms {
 		t.Run(helm, func(t *testing.T) {
-			if out, err := run(t, "", client(helm), "lint", "--strict", chart); err != nil {
+			if out, err := output(t, "", client(helm), "lint", "--strict", chart); err != nil {
 				t.Error(err, out)
 			}
 			dir := t.TempDir()
-			if out, err := run(t, "", client(helm), "package", "--destination="+dir, chart); err != nil {
+			if out, err := output(t, "", client(helm), "package", "--destination="+dir, chart); err != nil {
 				t.Fatal(err, out)
 			}
-			text, err := run(t, "", client(helm), "template", "tpa", filepath.Join(dir, "tpa-0.1.0.tgz"), "--namespace="+namespace, "--kube-version=1.36.3")
+			text, err := output(t, "", client(helm), "template", "tpa", filepath.Join(dir, "tpa-0.1.0.tgz"), "--namespace="+namespace, "--kube-version=1.36.3")
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := difference(rendered(t, helm, ""), parse(t, text)); len(diff) > 0 {
 				t.Errorf("the package renders something else: %s", diff)
 			}
-			if _, err := run(t, "", client(helm), "template", "tpa", chart, "--namespace="+namespace, "--kube-version=1.29.0"); err == nil {
+			if _, err := output(t, "", client(helm), "template", "tpa", chart, "--namespace="+namespace, "--kube-version=1.29.0"); err == nil {
 				t.Error("it installs where webhooks know no matchConditions")
 			}
 		})

@@ -38,8 +38,8 @@ func client(name string) string {
 	return filepath.Join(os.Getenv("TPA_CLIENTS"), name)
 }
 
-// run runs a program and returns what it printed; the error of one that fails says what it wrote there.
-func run(t *testing.T, stdin, program string, args ...string) (string, error) {
+// output runs a program and returns what it printed; the error of one that fails says what it wrote there.
+func output(t *testing.T, stdin, program string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	var stdout, stderr bytes.Buffer
@@ -60,7 +60,7 @@ func combined(t *testing.T, program string, args ...string) (string, error) {
 // template renders the chart with values in YAML. A Helm that is built from source knows no Kubernetes version by itself.
 func template(t *testing.T, helm, namespace, values string) (string, error) {
 	t.Helper()
-	return run(t, values, client(helm), "template", "tpa", chart, "--namespace="+namespace, "--kube-version=1.36.3", "--values=-")
+	return output(t, values, client(helm), "template", "tpa", chart, "--namespace="+namespace, "--kube-version=1.36.3", "--values=-")
 }
 
 func rendered(t *testing.T, helm, values string) objects {
@@ -75,7 +75,7 @@ func rendered(t *testing.T, helm, values string) objects {
 // base is the kustomize base.
 func base(t *testing.T) objects {
 	t.Helper()
-	text, err := run(t, "", client("kubectl"), "kustomize", "../../manifests/base")
+	text, err := output(t, "", client("kubectl"), "kustomize", "../../manifests/base")
 	if err != nil {
 		t.Fatal(err)
 	}
