@@ -20,7 +20,8 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -name '*_test.go' 2>/dev/null)
 HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
-INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
+KUSTOMIZE   := go run sigs.k8s.io/kustomize/kustomize/v5@v5.8.2
+INTEGRATION := ./test/apiserver/... ./test/install/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
 PEERS       := /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 BENCH_NEEDS := test/images/packages.sh /bin/ip=iproute2 /sbin/sysctl=procps $(PEERS)
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
@@ -70,6 +71,18 @@ bin/images/tpa-proxy-skewed.tar: $(SOURCES)
 $(TEST_IMAGES) $(SOAK_IMAGES): bin/images/%.tar: test/images/build.sh | bin/cluster
 	@echo "building localhost/$*:dev"
 	test/images/build.sh $*
+
+.PHONY: install.yaml
+install.yaml: bin/install.yaml ## all of TPA in one file for `kubectl apply -f`, into bin/
+
+bin/install.yaml: $(wildcard manifests/base/*.yaml)
+	@mkdir -p $(@D)
+	$(KUSTOMIZE) build manifests/base >$@
+
+.PHONY: chart
+chart: bin/helm4/helm ## the Helm chart's package, into bin/chart/ (`helm push` brings it to a registry)
+	@rm -rf bin/chart
+	bin/helm4/helm package manifests/chart --destination bin/chart
 
 ##@ Run
 .PHONY: cluster-up
@@ -127,7 +140,7 @@ model: ## the model check of sleep and wake within wider bounds than those of un
 	TPA_MODEL=wide go test -count=1 -v -timeout 60m -run '^Test(EveryWorld|RandomWorlds)$$' ./proxy/sleep
 
 .PHONY: integration
-integration: bin/cluster bin/webhook bin/proxy bin/yes bin/helm3/helm bin/helm4/helm ## tests on a real API server without nodes (RUN=: only some)
+integration: bin/cluster bin/webhook bin/proxy bin/yes bin/helm3/helm bin/helm4/helm bin/install.yaml ## tests on a real API server without nodes (RUN=: only some)
 	@$(BENCH_NEEDS)
 	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)" TPA_CLIENTS="$$PWD/bin"
 	CGO_ENABLED=1 go test -race -tags integration -timeout 30m $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)

@@ -1,4 +1,5 @@
-// Command webhook runs TPA's admission webhook, on every replica, and its controller, on the leader.
+// Command webhook runs TPA's admission webhook, on every replica, and its controller, on the leader. With the argument
+// uninstall it has the TPA that runs restore every Service, and ends.
 package main
 
 import (
@@ -24,6 +25,9 @@ func main() {
 
 // run serves until ctx ends, and then as long as the endpoints still point here.
 func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == uninstallCommand {
+		return runUninstall(ctx, args[1:], os.Stdout)
+	}
 	opts, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tpa.dev/tpa/webhook/uninstall"
 )
 
 func TestParse(t *testing.T) {
@@ -45,8 +47,42 @@ func TestNamespaceOfThePod(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	if err := run(t.Context(), []string{"--help"}); err != nil {
-		t.Error(err)
+	for _, args := range [][]string{{"--help"}, {"uninstall", "--help"}} {
+		if err := run(t.Context(), args); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestParseUninstall(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "")
+	own := uninstall.Options{
+		Namespace: "tpa-system", ServiceAccount: "tpa-webhook", WebhookConfiguration: "tpa", Wait: 10 * time.Minute,
+	}
+	short := own
+	short.Wait, short.WebhookConfiguration = 0, ""
+	for name, tt := range map[string]struct {
+		args []string
+		want uninstall.Options
+		err  string
+	}{
+		"defaults":     {[]string{"--namespace=tpa-system"}, own, ""},
+		"one look":     {[]string{"--namespace=tpa-system", "--wait=0s", "--webhook-configuration="}, short, ""},
+		"no namespace": {nil, own, "--namespace or $POD_NAMESPACE is needed"},
+		"no identity":  {[]string{"--namespace=a", "--service-account="}, own, "--service-account is needed"},
+		"negative":     {[]string{"--namespace=a", "--wait=-1s"}, own, "--wait: -1s is not accepted"},
+		"an argument":  {[]string{"--namespace=a", "now"}, own, `unknown argument "now"`},
+		"a flag":       {[]string{"--namespace=a", "--proxy-image=x"}, own, "flag provided but not defined: -proxy-image"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := parseUninstall(tt.args)
+			switch {
+			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
+				t.Errorf("got %v, want %s", err, tt.err)
+			case tt.err == "" && (err != nil || got != tt.want):
+				t.Errorf("got %+v, %v, want %+v", got, err, tt.want)
+			}
+		})
 	}
 }
 

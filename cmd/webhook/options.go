@@ -54,7 +54,7 @@ func parse(args []string) (options, error) {
 	if o.namespace == "" {
 		return o, errors.New("--namespace or $POD_NAMESPACE is needed: the namespace that TPA runs in")
 	}
-	o.controller.Namespace = o.namespace
+	o.controller.Namespace, o.controller.ServiceAccount = o.namespace, o.serviceAccount
 	return o, nil
 }
 

@@ -87,8 +87,9 @@ const (
 	// where a proxy may read it.
 	LeaseDefaults = "defaults"
 
-	// UninstallLabel on TPA's own Namespace, with the value UninstallTrue, restores every managed Service and lets no
-	// new one in.
+	// UninstallLabel on TPA's own Namespace, with the value UninstallTrue or the UID of TPA's own ServiceAccount, restores
+	// every managed Service and lets no new one in. The UID is of one installation: the next one, into a Namespace that was
+	// left with its label, takes no notice.
 	UninstallLabel = Prefix + "uninstall"
 	UninstallTrue  = "true"
 )

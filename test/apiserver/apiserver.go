@@ -26,6 +26,8 @@ const Self = "system:serviceaccount:" + Namespace + ":tpa-webhook"
 type Options struct {
 	// NoAdmission leaves TPA's webhook configuration out: for who brings an admission of their own.
 	NoAdmission bool
+	// Bare leaves all of TPA out, its namespace and rights, too: for who installs it.
+	Bare bool
 	// ServerArgs are further flags of the API server, by name without the dashes.
 	ServerArgs map[string]string
 }
@@ -60,7 +62,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	for name, value := range o.ServerArgs {
 		plane.APIServer.Configure().Set(name, value)
 	}
-	if !o.NoAdmission {
+	if !o.NoAdmission && !o.Bare {
 		hooks, err := webhooks()
 		if err != nil {
 			return nil, err
@@ -87,6 +89,9 @@ func (s *Server) prepare(ctx context.Context, o Options) (err error) {
 	}
 	if s.Admin, err = client.NewWithWatch(s.Config, client.Options{}); err != nil {
 		return fmt.Errorf("connect as the administrator: %w", err)
+	}
+	if o.Bare {
+		return nil
 	}
 	own := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
 	if err := s.Admin.Create(ctx, own); err != nil {

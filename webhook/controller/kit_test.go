@@ -33,6 +33,8 @@ import (
 const (
 	own  = "tpa-system"
 	shop = "shop"
+	// selfUID is of TPA's own ServiceAccount.
+	selfUID = "uid-of-tpa"
 )
 
 var errInjected = errors.New("the process was killed here")
@@ -64,7 +66,8 @@ type kit struct {
 func newKit(t *testing.T, objects ...client.Object) *kit {
 	t.Helper()
 	k := &kit{t: t, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), events: events.NewFakeRecorder(1000)}
-	objects = append(objects, namespace(own, nil))
+	objects = append(objects, namespace(own, nil),
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: own, Name: "tpa-webhook", UID: selfUID}})
 	scheme := runtime.NewScheme() // a small one: the fake client reads all of it again for each write
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, appsv1.AddToScheme, coordinationv1.AddToScheme, policyv1.AddToScheme, rbacv1.AddToScheme,
@@ -96,7 +99,7 @@ func newKit(t *testing.T, objects ...client.Object) *kit {
 	})
 	k.targets = &fakeTargets{k: k, asleep: map[string]int{}, settled: map[string]time.Time{}}
 	k.options = Options{
-		Namespace: own, ProxyImage: "proxy:v1", ProxyDrain: time.Minute, SettleTime: 10 * time.Minute,
+		Namespace: own, ServiceAccount: "tpa-webhook", ProxyImage: "proxy:v1", ProxyDrain: time.Minute, SettleTime: 10 * time.Minute,
 		RestoreTimeout: 5 * time.Minute, Linger: time.Minute, StepAsideAfter: 30 * time.Second,
 		StepAsideBackoff: 30 * time.Second,
 	}
@@ -111,6 +114,10 @@ func (k *kit) restart() {
 		k.t.Fatal(err)
 	}
 	live := interceptor.NewClient(k.raw, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			k.liveReads++
+			return c.Get(ctx, key, o, opts...)
+		},
 		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
 			k.liveReads++
 			return c.List(ctx, l, opts...)
@@ -213,7 +220,7 @@ func (k *kit) admit(ctx context.Context, old, svc *corev1.Service, fromTPA bool)
 
 func (k *kit) invited(name string) bool {
 	var ns corev1.Namespace
-	return k.raw.Get(k.t.Context(), client.ObjectKey{Name: name}, &ns) == nil && invited(&ns)
+	return k.raw.Get(k.t.Context(), client.ObjectKey{Name: name}, &ns) == nil && k.r.invited(&ns)
 }
 
 // create has a user create a Service.
@@ -244,12 +251,12 @@ func (k *kit) label(name, key, value string) {
 	if ns.Labels == nil {
 		ns.Labels = map[string]string{}
 	}
-	was := invited(&ns)
+	was := k.r.invited(&ns)
 	ns.Labels[key] = value
 	if err := k.raw.Update(k.t.Context(), &ns); err != nil {
 		k.t.Fatal(err)
 	}
-	if !was && invited(&ns) {
+	if !was && k.r.invited(&ns) {
 		k.r.memory.rescan(name, k.now)
 	}
 }

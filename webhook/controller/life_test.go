@@ -193,6 +193,7 @@ func TestOptOut(t *testing.T) {
 		}},
 		{"label", func(k *kit) { k.label(shop, contract.InjectLabel, "disabled") }},
 		{"uninstall", func(k *kit) { k.label(own, contract.UninstallLabel, contract.UninstallTrue) }},
+		{"uninstall of this installation", func(k *kit) { k.label(own, contract.UninstallLabel, selfUID) }},
 	} {
 		for _, asleep := range []bool{false, true} {
 			t.Run(how.name+map[bool]string{true: " while asleep"}[asleep], func(t *testing.T) {
@@ -221,6 +222,47 @@ func TestOptOut(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestUninstallOfAnother: a Namespace that was left with its label keeps nobody from installing TPA there again, and what
+// it means is not asked again and again.
+func TestUninstallOfAnother(t *testing.T) {
+	k := newKit(t, optedIn())
+	k.label(own, contract.UninstallLabel, "of-another")
+	k.create(annotated("web"))
+	k.must(k.raw.Create(t.Context(), pod("web")))
+	k.run(time.Second)
+	if got := k.phase("web"); got != contract.Active {
+		t.Fatalf("phase %q", got)
+	}
+	k.liveReads = 0
+	if k.pass(); k.liveReads > 0 {
+		t.Errorf("%d live reads", k.liveReads)
+	}
+	k.label(own, contract.UninstallLabel, selfUID)
+	k.run(5 * time.Second)
+	k.unmanaged("web")
+}
+
+// TestNamespaceSelector: a namespace that is not among those that may opt in is left alone, and one that no longer is opts out.
+func TestNamespaceSelector(t *testing.T) {
+	k := newKit(t, optedIn())
+	k.options.NamespaceSelector = "env in (dev,test)"
+	k.restart()
+	k.must(k.raw.Create(t.Context(), annotated("web")))
+	k.must(k.raw.Create(t.Context(), pod("web")))
+	k.run(10 * time.Second)
+	if k.writes > 0 {
+		t.Fatalf("%d writes in a namespace that may not opt in", k.writes)
+	}
+	k.label(shop, "env", "dev")
+	k.run(10 * time.Second)
+	if got := k.phase("web"); got != contract.Active {
+		t.Fatalf("phase %q", got)
+	}
+	k.label(shop, "env", "prod")
+	k.run(5 * time.Second)
+	k.unmanaged("web")
 }
 
 func TestRestoreWaitsForABackend(t *testing.T) {

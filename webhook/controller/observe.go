@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
@@ -50,9 +52,10 @@ func (r *Reconciler) offLimits(namespace string) bool {
 	return namespace == metav1.NamespaceSystem || namespace == r.Options.Namespace
 }
 
-// invited reports whether a namespace carries the label that opts it in.
-func invited(namespace client.Object) bool {
-	return namespace.GetLabels()[contract.InjectLabel] == contract.InjectEnabled && namespace.GetDeletionTimestamp() == nil
+// invited reports whether a namespace carries the label that opts it in, and is one of those that may.
+func (r *Reconciler) invited(namespace client.Object) bool {
+	return namespace.GetLabels()[contract.InjectLabel] == contract.InjectEnabled && namespace.GetDeletionTimestamp() == nil &&
+		(r.Options.namespaces == nil || r.Options.namespaces.Matches(labels.Set(namespace.GetLabels())))
 }
 
 // leaving reports whether TPA is about to be removed from the cluster.
@@ -61,12 +64,33 @@ func (r *Reconciler) leaving(ctx context.Context) (bool, error) {
 	if err != nil || own == nil {
 		return false, err
 	}
-	return departing(own), nil
+	asked := own.GetLabels()[contract.UninstallLabel]
+	switch {
+	case asked == contract.UninstallTrue, own.GetDeletionTimestamp() != nil:
+		return true, nil // whoever deletes it without asking first gets what can still be done
+	case asked == "":
+		return false, nil
+	}
+	self, err := r.selfUID(ctx)
+	return err == nil && asked == self, err
 }
 
-// departing reads it off TPA's own Namespace. Whoever deletes that without asking first gets what can still be done.
-func departing(own client.Object) bool {
-	return own.GetLabels()[contract.UninstallLabel] == contract.UninstallTrue || own.GetDeletionTimestamp() != nil
+// selfUID is the UID of TPA's own ServiceAccount, which is another one in the next installation; empty if there is none.
+func (r *Reconciler) selfUID(ctx context.Context) (string, error) {
+	return r.memory.uid(func() (types.UID, error) {
+		self := metadata("v1", "ServiceAccount")
+		err := r.Live.Get(ctx, client.ObjectKey{Namespace: r.Options.Namespace, Name: r.Options.ServiceAccount}, self)
+		if client.IgnoreNotFound(err) != nil {
+			return "", fmt.Errorf("read service account %s/%s: %w", r.Options.Namespace, r.Options.ServiceAccount, err)
+		}
+		return self.UID, nil
+	})
+}
+
+// uninstallDiffers reports whether TPA's own Namespace says something else about whether TPA is to go.
+func uninstallDiffers(before, after client.Object) bool {
+	return before.GetLabels()[contract.UninstallLabel] != after.GetLabels()[contract.UninstallLabel] ||
+		!before.GetDeletionTimestamp().Equal(after.GetDeletionTimestamp())
 }
 
 // readNamespace returns a Namespace's metadata; nil if it does not exist.
@@ -99,7 +123,7 @@ func (r *Reconciler) observe(ctx context.Context, name string) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{name: name, namespace: namespace, optedIn: invited(namespace) && !leaving}
+	w := &world{name: name, namespace: namespace, optedIn: r.invited(namespace) && !leaving}
 	for _, read := range []func(context.Context, *world) error{r.readServices, r.readProxies, r.readLeases, r.readObjects} {
 		if err := read(ctx, w); err != nil {
 			return nil, err

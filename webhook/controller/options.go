@@ -10,6 +10,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/yaml"
 
 	"tpa.dev/tpa/webhook/controller/proxyobjects"
 )
@@ -19,6 +22,8 @@ type Options struct {
 	// Namespace is TPA's own, which is never opted in; default: $POD_NAMESPACE. It is not a flag of this package: the
 	// whole of the webhook needs it.
 	Namespace string
+	// ServiceAccount is TPA's own in that Namespace; the whole of the webhook needs it, too.
+	ServiceAccount string
 
 	// ProxyImage is required.
 	ProxyImage string
@@ -28,10 +33,19 @@ type Options struct {
 	ProxyArgs []string
 	// ProxyDrain is how long a proxy may take to end its connections once it is told to stop; default 5m, at least 1s.
 	ProxyDrain time.Duration
-	// ProxyCPU and ProxyMemory are requested for a proxy, ProxyMemoryLimit bounds it; defaults 20m, 32Mi, 512Mi. Empty or
-	// 0: none.
-	ProxyCPU, ProxyMemory, ProxyMemoryLimit string
+	// ProxyCPU and ProxyMemory are requested for a proxy, ProxyCPULimit and ProxyMemoryLimit bound it; defaults 20m, 32Mi,
+	// none, 512Mi. Empty or 0: none.
+	ProxyCPU, ProxyMemory, ProxyCPULimit, ProxyMemoryLimit string
+	// ProxyPullSecrets name Secrets with which the proxies' image is pulled, in each namespace that has them; TPA brings
+	// none.
+	ProxyPullSecrets []string
+	// ProxyNodeSelector, such as pool=infra,kubernetes.io/arch=arm64, ProxyTolerations, a list in JSON, and
+	// ProxyPriorityClass say where proxies run and what goes before them; empty: as Kubernetes does.
+	ProxyNodeSelector, ProxyTolerations, ProxyPriorityClass string
 
+	// NamespaceSelector narrows which namespaces may opt in; empty: all. It must say the same as the namespaceSelector of
+	// the webhook configuration.
+	NamespaceSelector string
 	// SettleTime is how long connections from before TPA may go on before a target may sleep for the first time; default
 	// 10m, 0: not at all.
 	SettleTime time.Duration
@@ -48,6 +62,8 @@ type Options struct {
 
 	// Targets keeps targets awake. Setup makes one where it is nil.
 	Targets Targets
+
+	namespaces labels.Selector // NamespaceSelector
 }
 
 // BindFlags adds the flags and sets their defaults.
@@ -59,7 +75,16 @@ func (o *Options) BindFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.ProxyDrain, "proxy-drain", 5*time.Minute, "how long a proxy that is told to stop may take to end its connections")
 	fs.StringVar(&o.ProxyCPU, "proxy-cpu", "20m", "CPU request of a proxy")
 	fs.StringVar(&o.ProxyMemory, "proxy-memory", "32Mi", "memory request of a proxy")
+	fs.StringVar(&o.ProxyCPULimit, "proxy-cpu-limit", "", "CPU limit of a proxy; one that is throttled slows down every connection")
 	fs.StringVar(&o.ProxyMemoryLimit, "proxy-memory-limit", "512Mi", "memory limit of a proxy")
+	fs.Var((*list)(&o.ProxyPullSecrets), "proxy-pull-secret",
+		"Secret to pull the proxies' image with, in each namespace that has it; TPA brings none; may be repeated")
+	fs.StringVar(&o.ProxyNodeSelector, "proxy-node-selector", "", "labels of the nodes that proxies run on, such as pool=infra")
+	fs.StringVar(&o.ProxyTolerations, "proxy-tolerations", "",
+		`taints that proxies tolerate, in JSON, such as [{"key":"pool","operator":"Exists"}]`)
+	fs.StringVar(&o.ProxyPriorityClass, "proxy-priority-class", "", "PriorityClass of the proxies")
+	fs.StringVar(&o.NamespaceSelector, "namespace-selector", "",
+		"which labelled namespaces may opt in, such as 'env in (dev,test)'; the webhook configuration's optin.tpa.dev must say the same")
 	fs.DurationVar(&o.SettleTime, "settle-time", 10*time.Minute,
 		"how long connections from before a Service was managed may go on before its target may sleep")
 	fs.DurationVar(&o.RestoreTimeout, "restore-timeout", 5*time.Minute,
@@ -89,6 +114,7 @@ func (o *Options) validate() (proxyobjects.Config, error) {
 	}
 	config := proxyobjects.Config{
 		Image: o.ProxyImage, PullPolicy: corev1.PullPolicy(o.ProxyImagePullPolicy), Args: o.ProxyArgs, Drain: o.ProxyDrain,
+		PullSecrets: o.ProxyPullSecrets, PriorityClass: o.ProxyPriorityClass,
 	}
 	var errs []error
 	if o.Namespace == "" {
@@ -125,6 +151,50 @@ func (o *Options) validate() (proxyobjects.Config, error) {
 	}
 	config.CPU = quantity("proxy-cpu", o.ProxyCPU)
 	config.Memory = quantity("proxy-memory", o.ProxyMemory)
+	config.CPULimit = quantity("proxy-cpu-limit", o.ProxyCPULimit)
 	config.MemoryLimit = quantity("proxy-memory-limit", o.ProxyMemoryLimit)
+	errs = append(errs, o.placement(&config)...)
+	var err error
+	if o.namespaces, err = labels.Parse(o.NamespaceSelector); err != nil {
+		errs = append(errs, fmt.Errorf("--namespace-selector: %q is not accepted: %w", o.NamespaceSelector, err))
+	}
 	return config, errors.Join(errs...)
+}
+
+// placement fills in where proxies run, and says what is wrong with it: a Deployment that the API server refuses, or whose
+// pods it does, would be noticed only in the namespaces.
+func (o *Options) placement(config *proxyobjects.Config) (errs []error) {
+	for _, name := range o.ProxyPullSecrets {
+		for _, why := range validation.NameIsDNSSubdomain(name, false) {
+			errs = append(errs, fmt.Errorf("--proxy-pull-secret: %q is not accepted: %s", name, why))
+		}
+	}
+	if o.ProxyPriorityClass != "" {
+		for _, why := range validation.NameIsDNSSubdomain(o.ProxyPriorityClass, false) {
+			errs = append(errs, fmt.Errorf("--proxy-priority-class: %q is not accepted: %s", o.ProxyPriorityClass, why))
+		}
+	}
+	var err error
+	if config.NodeSelector, err = labels.ConvertSelectorToLabelsMap(o.ProxyNodeSelector); err != nil {
+		errs = append(errs, fmt.Errorf("--proxy-node-selector: %q is not accepted: %w", o.ProxyNodeSelector, err))
+	}
+	if o.ProxyTolerations == "" {
+		return errs
+	}
+	if err := yaml.UnmarshalStrict([]byte(o.ProxyTolerations), &config.Tolerations); err != nil {
+		return append(errs, fmt.Errorf("--proxy-tolerations: %q is not accepted: %w", o.ProxyTolerations, err))
+	}
+	for _, t := range config.Tolerations {
+		switch t.Operator {
+		case "", corev1.TolerationOpExists, corev1.TolerationOpEqual:
+		default:
+			errs = append(errs, fmt.Errorf("--proxy-tolerations: operator %q is not accepted: write Exists or Equal", t.Operator))
+		}
+		switch t.Effect {
+		case "", corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute:
+		default:
+			errs = append(errs, fmt.Errorf("--proxy-tolerations: effect %q is not accepted: write NoSchedule, PreferNoSchedule or NoExecute", t.Effect))
+		}
+	}
+	return errs
 }

@@ -72,6 +72,19 @@ type memory struct {
 	scans map[string]scan
 	// said is what was last reported about an object, so that it is said once.
 	said map[string]string
+	// self is the UID of TPA's own ServiceAccount, once it was asked for.
+	self types.UID
+}
+
+// uid returns the UID of TPA's own ServiceAccount, which read reads if it is not known.
+func (m *memory) uid(read func() (types.UID, error)) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var err error
+	if m.self == "" {
+		m.self, err = read()
+	}
+	return string(m.self), err
 }
 
 func (m *memory) record(namespace, stored string) record {

@@ -11,7 +11,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -23,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/webhook/controller/proxyobjects"
 )
 
 func TestSetup(t *testing.T) {
@@ -63,6 +66,15 @@ func TestOptionsAreChecked(t *testing.T) {
 		"--linger=-1s":                         "--linger",
 		"--proxy-memory=many":                  "--proxy-memory",
 		"--proxy-cpu=-1 --restore-timeout=-5m": "--restore-timeout",
+		"--proxy-cpu-limit=x":                  `--proxy-cpu-limit: "x"`,
+		"--proxy-pull-secret=A_b":              `--proxy-pull-secret: "A_b"`,
+		"--proxy-priority-class=a/b":           `--proxy-priority-class: "a/b"`,
+		"--proxy-node-selector=pool":           `--proxy-node-selector: "pool"`,
+		"--proxy-tolerations={}":               "--proxy-tolerations: \"{}\"",
+		`--proxy-tolerations=[{"name":"a"}]`:   `unknown field "name"`,
+		`--proxy-tolerations=[{"operator":"Is"},{"effect":"No"}]`: `--proxy-tolerations: operator "Is"`,
+		`--proxy-tolerations=[{"effect":"No"}]`:                   `--proxy-tolerations: effect "No"`,
+		"--namespace-selector=env=in=x":                           `--namespace-selector: "env=in=x"`,
 	} {
 		var opts Options
 		fs := flag.NewFlagSet("test", flag.ContinueOnError)
@@ -75,6 +87,36 @@ func TestOptionsAreChecked(t *testing.T) {
 		if _, err := opts.validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", flags, err)
 		}
+	}
+}
+
+func TestPlacement(t *testing.T) {
+	var opts Options
+	fs := flag.NewFlagSet("test", flag.ContinueOnError)
+	opts.BindFlags(fs)
+	if err := fs.Parse([]string{
+		"--proxy-image=proxy:v1", "--proxy-pull-secret=a", "--proxy-pull-secret=b", "--proxy-priority-class=high",
+		"--proxy-node-selector=pool=infra,kubernetes.io/os=linux", "--proxy-cpu-limit=2",
+		`--proxy-tolerations=[{"key":"pool","operator":"Equal","value":"infra","effect":"NoExecute","tolerationSeconds":60}]`,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	opts.Namespace = own
+	got, err := opts.validate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds := int64(60)
+	if want := (proxyobjects.Config{
+		Image: "proxy:v1", Drain: 5 * time.Minute, PullSecrets: []string{"a", "b"}, PriorityClass: "high",
+		NodeSelector: map[string]string{"pool": "infra", "kubernetes.io/os": "linux"},
+		Tolerations: []corev1.Toleration{{
+			Key: "pool", Operator: corev1.TolerationOpEqual, Value: "infra", Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &seconds,
+		}},
+		CPU: resource.MustParse("20m"), Memory: resource.MustParse("32Mi"),
+		CPULimit: resource.MustParse("2"), MemoryLimit: resource.MustParse("512Mi"),
+	}); !equality.Semantic.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 }
 

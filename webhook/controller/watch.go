@@ -94,7 +94,7 @@ func (r *Reconciler) namespaceEvents() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
-			if invited(e.Object) {
+			if r.invited(e.Object) {
 				q.Add(request(e.Object.GetName()))
 			}
 		},
@@ -102,11 +102,11 @@ func (r *Reconciler) namespaceEvents() handler.EventHandler {
 			before, after := e.ObjectOld, e.ObjectNew
 			switch {
 			case after.GetName() == r.Options.Namespace:
-				if departing(before) != departing(after) {
+				if uninstallDiffers(before, after) {
 					r.wakeAll(ctx, q)
 				}
 			case metadataDiffer(before, after):
-				if invited(after) && !invited(before) {
+				if r.invited(after) && !r.invited(before) {
 					r.memory.rescan(after.GetName(), r.Now())
 				}
 				q.Add(request(after.GetName()))

@@ -22,8 +22,14 @@ type Config struct {
 	Args []string
 	// Drain is how long a proxy that is told to stop may take, 1s or more.
 	Drain time.Duration
-	// CPU and Memory are requested, MemoryLimit is the limit; a zero one is left out.
-	CPU, Memory, MemoryLimit resource.Quantity
+	// CPU and Memory are requested, CPULimit and MemoryLimit are the limits; a zero one is left out.
+	CPU, Memory, CPULimit, MemoryLimit resource.Quantity
+	// PullSecrets name Secrets of the namespace to pull the image with; those that it does not have are passed over.
+	PullSecrets []string
+	// NodeSelector, Tolerations and PriorityClass are the pods'; empty ones are left out.
+	NodeSelector  map[string]string
+	Tolerations   []corev1.Toleration
+	PriorityClass string
 }
 
 // user is the non-root user of the proxy's image.
@@ -56,7 +62,15 @@ func deployment(namespace string, replicas int32, config Config) *appsv1.Deploym
 }
 
 func podSpec(config Config) corev1.PodSpec {
+	var secrets []corev1.LocalObjectReference
+	for _, name := range config.PullSecrets {
+		secrets = append(secrets, corev1.LocalObjectReference{Name: name})
+	}
 	return corev1.PodSpec{
+		ImagePullSecrets:              secrets,
+		NodeSelector:                  config.NodeSelector,
+		Tolerations:                   config.Tolerations,
+		PriorityClassName:             config.PriorityClass,
 		ServiceAccountName:            contract.ProxyName,
 		TerminationGracePeriodSeconds: to(int64(config.Drain / time.Second)),
 		EnableServiceLinks:            to(false), // a variable for each Service of the namespace, read by nobody
@@ -132,6 +146,7 @@ func resources(config Config) corev1.ResourceRequirements {
 	}
 	set(&r.Requests, corev1.ResourceCPU, config.CPU)
 	set(&r.Requests, corev1.ResourceMemory, config.Memory)
+	set(&r.Limits, corev1.ResourceCPU, config.CPULimit)
 	set(&r.Limits, corev1.ResourceMemory, config.MemoryLimit)
 	return r
 }

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -76,6 +77,27 @@ func TestDeployment(t *testing.T) {
 	}
 	if *pod.Spec.TerminationGracePeriodSeconds != 300 {
 		t.Errorf("grace period %d s", *pod.Spec.TerminationGracePeriodSeconds)
+	}
+}
+
+// TestPlacement: where proxies run and what they may take is as it was chosen, and what was not chosen changes no hash:
+// who updates TPA does not have every proxy replaced for options that they do not use.
+func TestPlacement(t *testing.T) {
+	c := config()
+	c.NodeSelector, c.Tolerations, c.PullSecrets = map[string]string{}, []corev1.Toleration{}, []string{}
+	if a, b := all(t, contract.Defaults{}, config())["Deployment"], all(t, contract.Defaults{}, c)["Deployment"]; a.Hash != b.Hash {
+		t.Error("empty options change the hash")
+	}
+	c.NodeSelector = map[string]string{"pool": "infra"}
+	c.Tolerations = []corev1.Toleration{{Key: "pool", Operator: corev1.TolerationOpExists}}
+	c.PullSecrets, c.PriorityClass, c.CPULimit = []string{"a", "b"}, "high", resource.MustParse("2")
+	before, after := built(t, contract.Defaults{}, config()).Spec.Template.Spec, built(t, contract.Defaults{}, c).Spec.Template.Spec
+	want := before.DeepCopy()
+	want.NodeSelector, want.Tolerations, want.PriorityClassName = c.NodeSelector, c.Tolerations, "high"
+	want.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "a"}, {Name: "b"}}
+	want.Containers[0].Resources.Limits[corev1.ResourceCPU] = resource.MustParse("2")
+	if !equality.Semantic.DeepEqual(*want, after) {
+		t.Errorf("got %+v\nwant %+v", after, *want)
 	}
 }
 
