@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -90,11 +91,30 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 		case sleep.Sleeping:
 			why = append(why, fmt.Sprintf("%s is being scaled to 0 since %s.", t.Target, n.at(t.Sleep.Since)))
 		default:
-			why = append(why, n.claims(t, s)...)
+			why = append(why, n.claims(svc.Name, t, s, plan)...)
 			why = append(why, n.whenItSleeps(t, s)...)
 		}
 	}
+	if s.State == Asleep || s.State == PartlyAsleep {
+		why = append(why, n.wakesNot(svc)...)
+	}
 	return append(why, n.shared(svc, s, plan)...)
+}
+
+// wakesNot says which connections do not wake a target.
+func (n *Namespace) wakesNot(svc *corev1.Service) []string {
+	var lines []string
+	settings, _ := contract.Parse(svc.Annotations, n.defaults()) // what is wrong with them is a problem
+	if settings.WakeOnData {
+		lines = append(lines, fmt.Sprintf("A connection wakes it with its first byte, not before (%s).", contract.WakeOnKey))
+	}
+	if len(settings.PassivePorts) > 0 {
+		lines = append(lines, fmt.Sprintf("Connections to port %s do not wake it (%s).", strings.Join(settings.PassivePorts, ", "), contract.PassivePortsKey))
+	}
+	if len(settings.IgnoreSources) > 0 {
+		lines = append(lines, fmt.Sprintf("Connections from %s do not wake it (%s).", svc.Annotations[contract.IgnoreSourcesKey], contract.IgnoreSourcesKey))
+	}
+	return lines
 }
 
 // at is a time and how long ago that is.
@@ -136,8 +156,8 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// claims says who keeps an awake target from sleeping without a connection that it names.
-func (n *Namespace) claims(t Target, s Service) []string {
+// claims says who keeps an awake target from sleeping, other than by the connections that were named.
+func (n *Namespace) claims(service string, t Target, s Service, plan services.Plan) []string {
 	var lines []string
 	usages, _ := n.usages()
 	for _, holder := range slices.Sorted(maps.Keys(t.Sleep.Claims)) {
@@ -145,22 +165,24 @@ func (n *Namespace) claims(t Target, s Service) []string {
 			continue
 		}
 		usage, says := usages[holder]
-		counted := 0
-		for _, u := range usage.Services {
-			counted += u.Open - u.Parked + u.Held
+		var users []string
+		for _, uid := range plan.Targets[t.Target].Services {
+			if u := usage.Services[plan.Services[uid].Name]; u.Open-u.Parked+u.Held > 0 {
+				users = append(users, plan.Services[uid].Name)
+			}
 		}
 		switch {
-		case holder[0] == '/':
+		case strings.HasPrefix(holder, "/"):
 			lines = append(lines, fmt.Sprintf("The controller keeps %s awake while it gives a Service back.", t.Target))
 		case n.gone(holder):
 			lines = append(lines, fmt.Sprintf("Proxy %s claims %s and does not exist any more: another proxy drops the claim soon.", holder, t.Target))
 		case !says:
 			lines = append(lines, fmt.Sprintf("Proxy %s claims %s.", holder, t.Target))
-		case counted == 0:
+		case len(users) == 0:
 			lines = append(lines, fmt.Sprintf("Proxy %s claims %s and has no connection: it gives the claim up %s after the last use, "+
 				"half of idle-timeout.", holder, t.Target, span(sleep.Quiet(s.IdleTimeout))))
-		default:
-			lines = append(lines, fmt.Sprintf("Proxy %s claims %s while it has connections.", holder, t.Target))
+		case !slices.Contains(users, service):
+			lines = append(lines, fmt.Sprintf("Proxy %s claims %s for connections of Service %s.", holder, t.Target, strings.Join(users, ", ")))
 		}
 	}
 	return lines
@@ -191,8 +213,8 @@ func (n *Namespace) shared(svc *corev1.Service, s Service, plan services.Plan) [
 	for _, t := range s.Targets {
 		for _, uid := range plan.Targets[t.Target].Services {
 			if other := plan.Services[uid]; uid != svc.UID {
-				lines = append(lines, fmt.Sprintf("Service %s has the same target %s and keeps it awake, too; its idle-timeout is %s, and the longest one counts.",
-					other.Name, t.Target, span(other.Settings.IdleTimeout)))
+				lines = append(lines, fmt.Sprintf("Service %s has the same target %s, which sleeps when neither is used, for the longest idle-timeout of all "+
+					"(its is %s).", other.Name, t.Target, span(other.Settings.IdleTimeout)))
 			}
 		}
 	}

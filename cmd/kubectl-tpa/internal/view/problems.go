@@ -36,8 +36,8 @@ func (n *Namespace) problems(svc *corev1.Service, s Service, plan services.Plan)
 	case contract.Pending:
 		found = n.pending(svc)
 	case contract.Restoring:
-		if len(s.Targets) > 0 && s.Ready == 0 {
-			found = append(found, n.notReady(svc, s.Targets[0])...)
+		if s.Ready == 0 {
+			found = append(found, Problem{What: "no pod is ready: " + services.WhyNotReady(n.pods(contract.Target{}, svc))})
 		}
 	case contract.Active:
 		found = n.active(svc, s, plan)

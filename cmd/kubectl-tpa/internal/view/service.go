@@ -73,7 +73,10 @@ func (n *Namespace) service(svc *corev1.Service, plan services.Plan) Service {
 		s.IdleTimeout = max(s.IdleTimeout, plan.Targets[t].Use.IdleTimeout)
 		s.remember(target)
 	}
-	s.State = s.state(n)
+	if len(s.Targets) == 0 && n.Pods != nil { // opted out: the annotation is gone
+		s.Ready = n.readyPods(contract.Target{}, svc)
+	}
+	s.State = s.state()
 	s.rest(plan)
 	s.Reason = n.reason(svc, s, plan)
 	return s
@@ -157,7 +160,7 @@ func selectorOf(svc *corev1.Service) labels.Selector {
 }
 
 // state is the Service's own.
-func (s *Service) state(n *Namespace) State {
+func (s *Service) state() State {
 	switch s.Phase {
 	case contract.Pending:
 		return Pending
