@@ -51,7 +51,7 @@ func (x *index) late(r *reading, waited time.Duration) string {
 	if waited == 0 || r.bad != nil || waited < r.settings.WakeTimeout {
 		return ""
 	}
-	return fmt.Sprintf("no pod of %s was ready within %s: %s", names(r.settings.Targets), r.settings.WakeTimeout, whyNotReady(x.present(r.selector)))
+	return fmt.Sprintf("no pod of %s was ready within %s: %s", names(r.settings.Targets), r.settings.WakeTimeout, WhyNotReady(x.present(r.selector)))
 }
 
 func names(targets []contract.Target) string {
@@ -62,9 +62,9 @@ func names(targets []contract.Target) string {
 	return strings.Join(all, ", ")
 }
 
-// whyNotReady says what pods wait for. It names no pod and counts nothing: all proxies should say the same, and again and
+// WhyNotReady says what pods wait for. It names no pod and counts nothing: all proxies should say the same, and again and
 // again the same.
-func whyNotReady(pods []*corev1.Pod) string {
+func WhyNotReady(pods []*corev1.Pod) string {
 	reasons := map[string]bool{}
 	for _, pod := range pods {
 		if isReady(pod) {

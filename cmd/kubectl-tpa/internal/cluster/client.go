@@ -1,0 +1,47 @@
+// Package cluster reads and changes what kubectl tpa needs, over the API server alone and with the user's own rights. What
+// the user may not read is left out, except for Services: without them there is nothing to show.
+package cluster
+
+import (
+	"fmt"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"tpa.dev/tpa/proxy/kube"
+)
+
+// The client's limits, those of kubectl's own discovery: a status of all namespaces reads a scale for each target.
+const (
+	queriesPerSecond = 50
+	burst            = 300
+)
+
+// Client makes requests of an API server.
+type Client struct {
+	kubernetes.Interface
+	Dynamic dynamic.Interface
+	scales  *kube.Scales
+	// Host is the API server's address.
+	Host string
+}
+
+// New returns a Client. It makes no request.
+func New(config *rest.Config) (*Client, error) {
+	config = rest.CopyConfig(config)
+	config.QPS, config.Burst = queriesPerSecond, burst
+	typed, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes client: %w", err)
+	}
+	untyped, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes client: %w", err)
+	}
+	scales, err := kube.New(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{Interface: typed, Dynamic: untyped, scales: scales.Scales, Host: config.Host}, nil
+}

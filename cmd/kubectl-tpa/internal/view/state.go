@@ -1,0 +1,103 @@
+package view
+
+import (
+	"slices"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/sleep"
+)
+
+// State is how a Service stands, in one word.
+type State string
+
+const (
+	Unmanaged    State = "Unmanaged"    // annotated, and TPA has not taken it over
+	Pending      State = "Pending"      // connections do not pass the proxies yet
+	Awake        State = "Awake"        // a pod is ready
+	Sleeping     State = "Sleeping"     // being scaled to 0
+	Asleep       State = "Asleep"       // at 0 replicas; the next connection wakes it
+	PartlyAsleep State = "PartlyAsleep" // some of its targets are
+	Waking       State = "Waking"       // it has replicas, or is to have some, and no pod is ready
+	Missing      State = "Missing"      // a target does not exist
+	Restoring    State = "Restoring"    // opted out; the proxies serve until the target is awake
+	Unknown      State = "Unknown"      // the user may not read what tells, or the proxies have not said yet
+)
+
+// Target is how one target stands.
+type Target struct {
+	contract.Target
+	State State
+	// Known says that Sleep was read.
+	Known bool
+	Sleep sleep.State
+	// History is nil if it is not known.
+	History *contract.History
+	// Ready and Desired are pods and replicas, -1 if not known.
+	Ready, Desired int32
+}
+
+// target returns how a target stands of which so many pods are ready.
+func (n *Namespace) target(t contract.Target, ready int32) Target {
+	state, known := n.sleepState(t)
+	target := Target{Target: t, Known: known, Sleep: state, History: n.history(t), Ready: ready, Desired: -1}
+	scale := n.Scales[t]
+	if scale.Known {
+		target.Desired = scale.Replicas
+	}
+	target.State = stateOf(scale, state, known, ready)
+	return target
+}
+
+// stateOf is the state of one target, of which so many pods are ready; -1 if that is not known.
+func stateOf(scale Scale, state sleep.State, known bool, ready int32) State {
+	up := scale.Known && scale.Replicas > 0
+	down := scale.Known && scale.Replicas == 0
+	switch {
+	case scale.Missing:
+		return Missing
+	case !known:
+		return Unknown
+	case state.Phase == sleep.Sleeping:
+		return Sleeping
+	case state.Phase == sleep.Asleep && up && ready == 0: // by hand: the proxies notice once a pod is there
+		return Waking
+	case state.Phase == sleep.Asleep && !up:
+		return Asleep
+	case down && !used(state): // by hand, and nobody wants it
+		return Asleep
+	case ready == 0:
+		return Waking
+	}
+	return Awake
+}
+
+// used reports whether a proxy says that the target is in use.
+func used(state sleep.State) bool {
+	for _, c := range state.Claims {
+		if c.Active() {
+			return true
+		}
+	}
+	return false
+}
+
+// together is the state of a Service with such targets, by what matters most to who waits for it.
+func together(targets []Target) State {
+	has := func(s State) bool {
+		return slices.ContainsFunc(targets, func(t Target) bool { return t.State == s })
+	}
+	for _, s := range []State{Missing, Unknown, Sleeping, Waking} {
+		if has(s) {
+			return s
+		}
+	}
+	switch {
+	case has(Asleep) && has(Awake):
+		return PartlyAsleep
+	case has(Asleep):
+		return Asleep
+	case has(Awake):
+		return Awake
+	}
+	return Unknown
+}

@@ -1,0 +1,198 @@
+package view
+
+import (
+	"testing"
+	"time"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/sleep"
+)
+
+func TestStateOfATarget(t *testing.T) {
+	up, down, hidden := Scale{Known: true, Replicas: 2}, Scale{Known: true}, Scale{}
+	awake, inUse := sleep.State{Phase: sleep.Awake}, sleep.State{Phase: sleep.Awake, Claims: claims("a")}
+	asleep, sleeping := sleep.State{Phase: sleep.Asleep}, sleep.State{Phase: sleep.Sleeping}
+	for _, tt := range []struct {
+		name  string
+		scale Scale
+		state sleep.State
+		ready int32
+		want  State
+	}{
+		{"awake", up, awake, 1, Awake},
+		{"awake, pods hidden", up, awake, -1, Awake},
+		{"awake, scale hidden", hidden, awake, 1, Awake},
+		{"awake, no pod ready", up, awake, 0, Waking},
+		{"in use, about to be scaled up", down, inUse, 0, Waking},
+		{"scaled to 0 by hand", down, awake, 0, Asleep},
+		{"sleeping", up, sleeping, 2, Sleeping},
+		{"sleeping, at 0 already", down, sleeping, 0, Sleeping},
+		{"asleep", down, asleep, 0, Asleep},
+		{"asleep, a pod still ends", down, asleep, 1, Asleep},
+		{"asleep, scale hidden", hidden, asleep, 0, Asleep},
+		{"scaled up by hand while asleep", up, asleep, 0, Waking},
+		{"and a pod is there", up, asleep, 1, Awake},
+		{"missing", Scale{Missing: true}, awake, 0, Missing},
+		{"missing with pods", Scale{Missing: true}, inUse, 2, Missing},
+	} {
+		if got := stateOf(tt.scale, tt.state, true, tt.ready); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	if got := stateOf(up, sleep.State{}, false, 1); got != Unknown {
+		t.Errorf("without a Lease: %s", got)
+	}
+}
+
+func TestStateOfSeveralTargets(t *testing.T) {
+	for _, tt := range []struct {
+		states []State
+		want   State
+	}{
+		{nil, Unknown},
+		{[]State{Awake}, Awake},
+		{[]State{Awake, Awake}, Awake},
+		{[]State{Asleep, Asleep}, Asleep},
+		{[]State{Asleep, Awake}, PartlyAsleep},
+		{[]State{Asleep, Waking}, Waking},
+		{[]State{Waking, Sleeping}, Sleeping},
+		{[]State{Awake, Unknown}, Unknown},
+		{[]State{Unknown, Missing}, Missing},
+	} {
+		var targets []Target
+		for _, s := range tt.states {
+			targets = append(targets, Target{State: s})
+		}
+		if got := together(targets); got != tt.want {
+			t.Errorf("%v: %s, want %s", tt.states, got, tt.want)
+		}
+	}
+}
+
+// TestNothingMayBeRead: who may read Services alone is shown that much, and no error.
+func TestNothingMayBeRead(t *testing.T) {
+	n := everything().Namespace
+	n.Pods, n.Leases, n.Meta, n.Proxy, n.ProxyKnown, n.Events = nil, nil, nil, nil, false, nil
+	n.Scales = map[contract.Target]Scale{deployment("web"): {}}
+	s, found := Find(n.List(), "web")
+	if !found || s.State != Unknown || s.readyText() != unknown || s.connectionsText() != unknown || s.idleText() != unknown ||
+		s.sleepsText() != none || s.wakesText() != none || s.proxiesText() != unknown || s.Reason != "" {
+		t.Errorf("%+v", s)
+	}
+	e, _ := n.Explain("web")
+	if len(e.Unread) != 6 {
+		t.Errorf("not read: %v, want six", e.Unread)
+	}
+}
+
+// TestOlderProxies: proxies that say nothing of connections are no error, either.
+func TestOlderProxies(t *testing.T) {
+	w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web")
+	w.state("web", sleep.State{Phase: sleep.Awake, Since: ago(time.Hour), Claims: claims("tpa-proxy-a")}, nil)
+	e, _ := w.Explain("web")
+	if e.connectionsText() != unknown || e.wakesText() != none || e.sleepsText() != none || len(e.Why) != 2 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestWhatIsNew(t *testing.T) {
+	at := func(change func(world)) Service {
+		w := everything()
+		if change != nil {
+			change(w)
+		}
+		s, _ := Find(w.List(), "api")
+		return s
+	}
+	if !at(nil).Same(at(func(w world) { w.Now = noon.Add(time.Minute) })) {
+		t.Error("a minute later is news")
+	}
+	for what, change := range map[string]func(world){
+		"replicas":    func(w world) { w.Scales[deployment("api")] = Scale{Known: true, Replicas: 2} },
+		"a pod":       func(w world) { w.pod("api-1", map[string]string{"app": "api"}, true) },
+		"connections": func(w world) { w.usage("tpa-proxy-b", map[string]contract.ServiceUsage{"api": {Open: 1}}) },
+		"proxies":     func(w world) { w.Proxy.Status.ReadyReplicas = 1 },
+		"a rival":     func(w world) { w.service("rival", ""); w.Services[len(w.Services)-1].Spec.Selector["app"] = "api" },
+	} {
+		if at(nil).Same(at(change)) {
+			t.Errorf("%s: no news", what)
+		}
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		w    world
+		want string
+	}{
+		{"the namespace is not opted in", func() world {
+			w := shop().service("web", "", contract.TargetKey, "web")
+			w.Meta.Labels = nil
+			return w
+		}(), "namespace shop is not opted in"},
+		{"nobody has looked at it", shop().service("web", "", contract.TargetKey, "web"), "TPA has not taken the Service over"},
+		{"no annotation", shop().service("web", ""), "the Service has no annotation tpa.dev/target"},
+		{"no Deployment", func() world {
+			w := shop().service("web", contract.Pending, contract.TargetKey, "web")
+			w.Proxy = nil
+			return w
+		}(), "there is no Deployment tpa-proxy in namespace shop yet"},
+		{"no proxy", func() world {
+			w := shop().service("web", contract.Active, contract.TargetKey, "web")
+			w.Proxy.Status.ReadyReplicas = 0
+			w.Pods = nil
+			return w.pod("tpa-proxy-a", contract.ProxySelector(), false)
+		}(), "no proxy of the namespace is ready (not ready yet): nothing wakes and nothing sleeps until one is ready"},
+		{"stepped aside", shop().service("web", contract.Pending, contract.TargetKey, "web").
+			event("Service", "web", "SteppedAside", "no proxy is ready", ago(time.Minute)), "no proxy is ready"},
+		{"no ports", shop().service("web", contract.Pending, contract.TargetKey, "web", contract.PortsKey, ""),
+			"the controller has not given each of its ports a port of the proxies yet"},
+		{"no right", func() world {
+			w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web").state("web", sleep.State{Phase: sleep.Awake}, nil)
+			w.ProxyMayScale = map[contract.Target]bool{deployment("web"): false}
+			return w
+		}(), "the proxies may not scale deployment/web, so that it neither sleeps nor wakes"},
+		{"no Lease", shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web"),
+			"the proxies have not said yet how deployment/web stands (Lease tpa-deployments-web)"},
+		{"a bad value", shop().app("web", 1, 1).state("web", sleep.State{Phase: sleep.Awake}, nil).
+			service("web", contract.Active, contract.TargetKey, "web", contract.MaxHeldKey, "0"),
+			`tpa.dev/max-held: "0" is not accepted: write a whole number from 1 to 100000`},
+		{"unschedulable", shop().app("web", 1, 0).service("web", contract.Active, contract.TargetKey, "web").
+			state("web", sleep.State{Phase: sleep.Awake, Claims: claims("tpa-proxy-a")}, nil).
+			pod("web-0", map[string]string{"app": "web"}, false, unschedulable),
+			"no pod of deployment/web is ready: Unschedulable (0/3 nodes are available: 3 Insufficient memory.)"},
+	} {
+		e, found := tt.w.Explain("web")
+		if !found || len(e.Problems) == 0 || e.Problems[0].What != tt.want {
+			t.Errorf("%s: %+v, want %s", tt.name, e.Problems, tt.want)
+		}
+	}
+}
+
+func TestSettingsAndWhereTheyComeFrom(t *testing.T) {
+	w := shop().service("web", contract.Active, contract.TargetKey, "web,sts/db", contract.MaxHeldKey, "no", contract.WakeReplicasKey, "3")
+	w.Meta.Annotations = map[string]string{contract.IdleTimeoutKey: "1h", contract.ProxyReplicasKey: "3"}
+	e, _ := w.Explain("web")
+	got := map[string][2]string{}
+	for _, s := range e.Settings {
+		got[s.Key] = [2]string{s.Value, s.From}
+	}
+	for key, want := range map[string][2]string{
+		contract.TargetKey:        {"deployment/web,statefulset/db", "Service web"},
+		contract.IdleTimeoutKey:   {"1h", "Namespace shop"},
+		contract.WakeReplicasKey:  {"3", "Service web"},
+		contract.MaxHeldKey:       {"1024", "default, for want of a good value"},
+		contract.WakeTimeoutKey:   {"2m", "default"},
+		contract.ProxyReplicasKey: {"3", "Namespace shop"},
+	} {
+		if got[key] != want {
+			t.Errorf("%s: %v, want %v", key, got[key], want)
+		}
+	}
+	for _, key := range contract.UserKeys() {
+		if _, ok := got[key]; !ok && key != contract.BypassKey { // which is for Services that are not managed
+			t.Errorf("%s is not explained", key)
+		}
+	}
+}
