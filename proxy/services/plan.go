@@ -68,7 +68,9 @@ type ServicePlan struct {
 
 // PortPlan is one Service port.
 type PortPlan struct {
-	Listen  uint16
+	Listen uint16
+	// Port is the Service's.
+	Port    int32
 	Passive bool
 	// Lingers says that the Service has lost the port.
 	Lingers  bool
@@ -157,6 +159,7 @@ func (x *index) service(svc *corev1.Service, free func(slot int32) bool) Service
 		}
 		sp.Ports = append(sp.Ports, PortPlan{
 			Listen:   uint16(slot),
+			Port:     port.Port,
 			Passive:  sp.Settings.Passive(port.Port, port.Name),
 			Backends: backends(ready, targetPort, svc.Spec.IPFamilies),
 		})

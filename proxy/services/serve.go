@@ -117,13 +117,13 @@ func (m *Manager) account() {
 func frontPorts(sp ServicePlan) []front.Port {
 	ports := make([]front.Port, len(sp.Ports))
 	for i, p := range sp.Ports {
-		ports[i] = front.Port{Listen: p.Listen, Passive: p.Passive}
+		ports[i] = front.Port{Listen: p.Listen, Number: p.Port, Passive: p.Passive}
 	}
 	return ports
 }
 
 func (m *Manager) settings(uid types.UID, sp ServicePlan) front.Settings {
-	gate := m.gateFor(uid, sp.Gate)
+	gate := m.gateFor(uid, sp.Name, sp.Gate)
 	settings := front.Settings{
 		Target:        gate,
 		OnMissing:     m.onMissing(sp, gate),

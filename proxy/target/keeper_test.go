@@ -19,7 +19,7 @@ const idle = 10 * time.Minute
 
 var (
 	use    = Use{IdleTimeout: idle}
-	source = netip.MustParseAddrPort("192.0.2.7:40000")
+	source = Source{Service: "web", Port: 80, Client: netip.MustParseAddrPort("192.0.2.7:40000")}
 )
 
 // proxy is a Keeper that runs.
