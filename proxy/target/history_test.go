@@ -3,6 +3,9 @@ package target
 import (
 	"context"
 	"errors"
+	"maps"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,13 +26,20 @@ func (c *cluster) history() contract.History {
 }
 
 // counts counts the calls to the API server by name.
-func (c *cluster) counts() map[string]int {
+func (c *cluster) counts() (soFar func() map[string]int) {
+	var mu sync.Mutex
 	calls := map[string]int{}
 	c.intercept(func(ctx context.Context, call string) error {
+		mu.Lock()
+		defer mu.Unlock()
 		calls[call]++
 		return ctx.Err()
 	})
-	return calls
+	return func() map[string]int {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(calls)
+	}
 }
 
 func wantHistory(t *testing.T, c *cluster, want contract.History) {
@@ -66,11 +76,11 @@ func TestHistoryOfASleepAndAWake(t *testing.T) {
 		p.Dialed(0)
 		state, calls := c.state(), c.counts()
 		after(outcomeAfter - time.Millisecond)
-		if len(calls) != 0 {
-			t.Errorf("calls %v right after the wake", calls)
+		if len(calls()) != 0 {
+			t.Errorf("calls %v right after the wake", calls())
 		}
 		after(time.Millisecond)
-		if diff := cmp.Diff(map[string]int{"update lease": 1}, calls); diff != "" {
+		if diff := cmp.Diff(map[string]int{"update lease": 1}, calls()); diff != "" {
 			t.Errorf("calls for the outcome (-want +got):\n%s", diff)
 		}
 		want.LastWake.Outcome, want.LastWake.Took = contract.WakeReady, 1
@@ -80,8 +90,8 @@ func TestHistoryOfASleepAndAWake(t *testing.T) {
 		}
 		calls = c.counts()
 		after(time.Minute)
-		if len(calls) != 0 {
-			t.Errorf("calls %v although nothing has changed", calls)
+		if len(calls()) != 0 {
+			t.Errorf("calls %v although nothing has changed", calls())
 		}
 		if !p.open() {
 			t.Error("the gate is closed")
@@ -137,14 +147,14 @@ func TestOutcomeIsTriedAgainButNotForEver(t *testing.T) {
 		after(idle + time.Second)
 		p.mustAcquire()
 		p.Dialed(0)
-		tries := 0
+		var tries atomic.Int32
 		c.intercept(func(context.Context, string) error {
-			tries++
+			tries.Add(1)
 			return errors.New("no")
 		})
 		after(time.Minute)
-		if tries != tellTries {
-			t.Errorf("tried %d times, want %d", tries, tellTries)
+		if n := tries.Load(); n != tellTries {
+			t.Errorf("tried %d times, want %d", n, tellTries)
 		}
 		if w := c.history().LastWake; w.Outcome != "" {
 			t.Errorf("%+v", w)
