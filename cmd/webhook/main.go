@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"tpa.dev/tpa/webhook/controller"
 )
@@ -41,6 +42,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	mgr, err := newManager(config, opts)
 	if err != nil {
+		return err
+	}
+	if err := export(metrics.Registry, mgr, opts); err != nil {
 		return err
 	}
 	if err := serveAdmission(ctx, mgr, opts); err != nil {

@@ -25,7 +25,7 @@ const shutdownTimeout = 20 * time.Second
 func newManager(config *rest.Config, opts options) (ctrl.Manager, error) {
 	metrics := metricsserver.Options{BindAddress: opts.metricsAddress}
 	if opts.metricsSecure {
-		metrics.SecureServing = true
+		metrics.SecureServing, metrics.CertDir = true, opts.certDir // whose CA a scraper can be given
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	timeout := shutdownTimeout

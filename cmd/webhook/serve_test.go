@@ -38,7 +38,7 @@ func TestServes(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(standIn))
 	defer api.Close()
 
-	roots, dir := certificate(t)
+	roots, dir := newCertificate(t)
 	opts := options{
 		metricsAddress: "0", probeAddress: freeAddress(t), certDir: dir, namespace: "tpa-system", serviceAccount: "tpa-webhook",
 	}
@@ -151,8 +151,8 @@ func admit(t *testing.T, client *http.Client, address string) {
 	}
 }
 
-// certificate makes a certificate for 127.0.0.1 and puts it where the webhook looks.
-func certificate(t *testing.T) (*x509.CertPool, string) {
+// newCertificate makes a certificate for 127.0.0.1 and puts it where the webhook looks.
+func newCertificate(t *testing.T) (*x509.CertPool, string) {
 	t.Helper()
 	crt, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
 	if err != nil {

@@ -16,6 +16,17 @@ const (
 	wakeTimeout       = "WakeTimeout"
 )
 
+// keptAwake is the reason of the Event that says why the target does not sleep; empty if it does.
+func (tp TargetPlan) keptAwake() string {
+	switch {
+	case tp.Missing != "":
+		return targetMissing
+	case tp.Awake != "":
+		return tp.Reason
+	}
+	return ""
+}
+
 // said is a text that is not a plan's to repeat: what it tells of has happened.
 type said struct {
 	text  string

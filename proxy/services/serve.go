@@ -181,6 +181,7 @@ func (m *Manager) retireFronts(plan Plan) {
 		if _, ok := plan.Services[uid]; ok {
 			continue
 		}
+		name := m.names[uid]
 		delete(m.fronts, uid)
 		delete(m.names, uid)
 		delete(m.problems, uid)
@@ -192,6 +193,7 @@ func (m *Manager) retireFronts(plan Plan) {
 			if err := f.Drain(ctx); err != nil {
 				m.log.Warn("drain", zap.Error(err))
 			}
+			m.forgetService(name)
 		})
 	}
 }

@@ -121,8 +121,9 @@ func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 		Held:    func() bool { return m.pools.wait(t) },
 		OnDoze:  func() { m.pools.doze(t) },
 		OnPhase: m.poke,
-		OnSleep: func() { m.metrics.slept(t) },
+		OnSleep: func(why target.SleepReason) { m.metrics.slept(t, why) },
 		OnWake:  func() { m.metrics.woke(t) },
+		OnWoken: func(outcome contract.WakeOutcome, took time.Duration) { m.metrics.woken(t, outcome, took) },
 		OnStage: func(s target.Stage, took time.Duration) { m.metrics.stage(t, s, took) },
 	})
 	lease, _ := m.watched.leases.Get(m.options.Namespace, t.Lease())

@@ -28,6 +28,15 @@ type Source struct {
 	Client netip.AddrPort
 }
 
+// SleepReason is why a target was put to sleep.
+type SleepReason string
+
+const (
+	NoConnections SleepReason = "no_connections" // nobody was connected
+	NoTraffic     SleepReason = "no_traffic"     // somebody was, and silent
+	TakenOver     SleepReason = "taken_over"     // another process had begun to, and did not end it
+)
+
 // following returns the history of a target in the state that is to follow that of the record. What a connection has to do
 // with it is a Keeper's to add.
 func (r record) following(next sleep.State) contract.History {
@@ -86,6 +95,21 @@ func (k *Keeper) history(was record, next sleep.State) contract.History {
 		h.LastWake = k.wake()
 	}
 	return h
+}
+
+// reason is why this process is about to have the target sleep, or go on to.
+func (k *Keeper) reason(was sleep.State) SleepReason {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	switch {
+	case was.Phase == sleep.Sleeping && was.By == k.config.Process:
+		return k.falls
+	case was.Phase == sleep.Sleeping:
+		return TakenOver
+	case len(k.gate.parked) > 0:
+		return NoTraffic
+	}
+	return NoConnections
 }
 
 // wake is one that begins for who waits; gate.mu is held.

@@ -215,3 +215,31 @@ func TestNothingIsSavedByAZeroOfSomebodyElse(t *testing.T) {
 		}
 	}
 }
+
+func TestReasonOfASleep(t *testing.T) {
+	for want, begin := range map[SleepReason]func(c *cluster, p *proxy){
+		NoConnections: func(_ *cluster, p *proxy) {
+			p.mustAcquire()
+			p.Release(time.Now())
+		},
+		NoTraffic: func(_ *cluster, p *proxy) {
+			p.mustAcquire()
+			p.Park(time.Now(), func() {})
+		},
+		TakenOver: func(c *cluster, _ *proxy) {
+			c.edit(func(s *sleep.State) { s.Phase, s.By, s.Since, s.Replicas = sleep.Sleeping, "other/1", now(), 3 })
+		},
+	} {
+		t.Run(string(want), func(t *testing.T) {
+			bubble(t, 3, func(t *testing.T, c *cluster) {
+				var got []SleepReason
+				p := c.proxy("a", func(config *Config) { config.OnSleep = func(why SleepReason) { got = append(got, why) } })
+				begin(c, p)
+				after(idle + time.Minute)
+				if diff := cmp.Diff([]SleepReason{want}, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}

@@ -59,8 +59,10 @@ type Config struct {
 	OnDoze func()
 	// OnPhase, if set, is called after each change of View. It must neither block nor call the Keeper.
 	OnPhase func()
-	// OnSleep and OnWake, if set, are called when this process has scaled the target to 0 and back up.
-	OnSleep, OnWake func()
+	// OnSleep, if set, is called when this process has scaled the target to 0.
+	OnSleep func(why SleepReason)
+	// OnWake, if set, is called when it has scaled it back up.
+	OnWake func()
 	// OnWoken, if set, is called with each wake that connections waited for here, once it has ended: how, and for how long the
 	// first of them had waited then.
 	OnWoken func(outcome contract.WakeOutcome, took time.Duration)
@@ -89,9 +91,10 @@ type Keeper struct {
 	retired  bool
 	lastErr  error
 	view     View
-	waking   *waking   // nil while nobody waits for the target to wake
-	woken    []*waking // not reported yet
-	untold   *tell     // nil if there is no outcome to be written
+	waking   *waking     // nil while nobody waits for the target to wake
+	woken    []*waking   // not reported yet
+	untold   *tell       // nil if there is no outcome to be written
+	falls    SleepReason // if it is to sleep; Run's own
 	pod      contract.Requests
 }
 

@@ -108,7 +108,7 @@ func TestTargetSleepsWhenIdleAndWakesToWhatItHad(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
 		var sleeps, wakes int
 		p := c.proxy("a", func(config *Config) {
-			config.OnSleep, config.OnWake = func() { sleeps++ }, func() { wakes++ }
+			config.OnSleep, config.OnWake = func(SleepReason) { sleeps++ }, func() { wakes++ }
 		})
 		p.mustAcquire()
 		if claim, ok := c.state().Claims["a"]; !ok || !claim.Active() {

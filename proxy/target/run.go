@@ -181,6 +181,9 @@ func (k *Keeper) do(ctx context.Context, a sleep.Action, was record) {
 	case sleep.ReadLease:
 		written, err = k.config.Store.read(ctx, ns, t)
 	case sleep.Swap:
+		if a.State.Phase == sleep.Sleeping {
+			k.falls = k.reason(was.state)
+		}
 		is := record{state: a.State, history: k.history(was, a.State)}
 		written, err = k.config.Store.write(ctx, ns, t, was, is)
 	case sleep.ReadScale:
@@ -265,13 +268,15 @@ func (k *Keeper) scaled(a sleep.Action, err error) {
 	if err != nil {
 		return
 	}
-	hook := k.config.OnSleep
-	if a.Replicas > 0 {
-		hook = k.config.OnWake
-		k.scaledUp(a.Replicas)
+	if a.Replicas == 0 {
+		if k.config.OnSleep != nil {
+			k.config.OnSleep(k.falls)
+		}
+		return
 	}
-	if hook != nil {
-		hook()
+	k.scaledUp(a.Replicas)
+	if k.config.OnWake != nil {
+		k.config.OnWake()
 	}
 }
 
