@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) error {
 	if err := export(metrics.Registry, mgr, opts); err != nil {
 		return err
 	}
-	if err := serveAdmission(ctx, mgr, opts); err != nil {
+	if err := serveAdmission(ctx, mgr, metrics.Registry, opts); err != nil {
 		return err
 	}
 	if err := controller.Setup(mgr, opts.controller); err != nil {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"tpa.dev/tpa/proxy/build"
 	"tpa.dev/tpa/webhook/certificate"
@@ -13,7 +12,7 @@ import (
 )
 
 // export adds TPA's own metrics to those that the manager serves.
-func export(registry metrics.RegistererGatherer, mgr ctrl.Manager, opts options) error {
+func export(registry prometheus.Registerer, mgr ctrl.Manager, opts options) error {
 	log := mgr.GetLogger().WithName("metrics")
 	for _, c := range []prometheus.Collector{
 		build.NewCollector(),

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	admissionv1 "k8s.io/api/admission/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,7 +52,7 @@ func TestServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	if err := serveAdmission(ctx, mgr, opts); err != nil {
+	if err := serveAdmission(ctx, mgr, prometheus.NewRegistry(), opts); err != nil {
 		t.Fatal(err)
 	}
 	if err := mgr.GetWebhookServer().StartedChecker()(nil); err == nil {
