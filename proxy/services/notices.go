@@ -14,6 +14,7 @@ const (
 	replicasContested = "ReplicasContested"
 	targetMissing     = "TargetMissing"
 	wakeTimeout       = "WakeTimeout"
+	invalidAnnotation = "InvalidAnnotation"
 )
 
 // keptAwake is the reason of the Event that says why the target does not sleep; empty if it does.
@@ -49,6 +50,11 @@ func (m *Manager) notices(plan Plan, now time.Time) []notice {
 		for _, uid := range tp.Services {
 			n.service, n.uid = plan.Services[uid].Name, uid
 			notices = append(notices, n)
+		}
+	}
+	for uid, sp := range plan.Services {
+		if sp.Problem != "" {
+			notices = append(notices, notice{service: sp.Name, uid: uid, reason: invalidAnnotation, text: sp.Problem})
 		}
 	}
 	for uid, sp := range plan.changedServices() {

@@ -4,9 +4,10 @@ import (
 	"context"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
-
 	"go.uber.org/zap"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
 	"tpa.dev/tpa/proxy/sleep"
@@ -63,6 +64,8 @@ type Config struct {
 	OnSleep func(why SleepReason)
 	// OnWake, if set, is called when it has scaled it back up.
 	OnWake func()
+	// OnTransition, if set, is called with what this process has done to the target. It must not block.
+	OnTransition func(Transition)
 	// OnWoken, if set, is called with each wake that connections waited for here, once it has ended: how, and for how long the
 	// first of them had waited then.
 	OnWoken func(outcome contract.WakeOutcome, took time.Duration)
@@ -91,11 +94,15 @@ type Keeper struct {
 	retired  bool
 	lastErr  error
 	view     View
-	waking   *waking     // nil while nobody waits for the target to wake
-	woken    []*waking   // not reported yet
-	untold   *tell       // nil if there is no outcome to be written
-	falls    SleepReason // if it is to sleep; Run's own
+	waking   *waking   // nil while nobody waits for the target to wake
+	woken    []*waking // not reported yet
+	untold   *tell     // nil if there is no outcome to be written
 	pod      contract.Requests
+
+	// Run's own.
+	falls       SleepReason // if it is to sleep
+	transitions []Transition
+	uid         types.UID // of the workload, as last seen
 }
 
 // View is what the data path must know of the phase.

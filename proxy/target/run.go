@@ -26,6 +26,7 @@ func (k *Keeper) Run(ctx context.Context) {
 			if k.end() {
 				return
 			}
+			k.tellTransitions()
 			k.tellOutcome(context.WithoutCancel(ctx))
 			timer.Stop()
 			if wait, any := k.untilNext(action); any {
@@ -189,6 +190,9 @@ func (k *Keeper) do(ctx context.Context, a sleep.Action, was record) {
 	case sleep.ReadScale:
 		var w workload
 		result.Scale, w, err = k.config.Store.scale(ctx, ns, t)
+		if err == nil {
+			k.uid = w.uid
+		}
 		k.looked(err)
 		k.ask(w.selector, err)
 	case sleep.WriteScale:
@@ -199,6 +203,9 @@ func (k *Keeper) do(ctx context.Context, a sleep.Action, was record) {
 	}
 	result.Outcome = outcome(err)
 	k.done(a, result, was, written, err)
+	if a.Kind == sleep.Swap && result.Outcome == sleep.OK {
+		k.passed(was.state, a.State)
+	}
 	if a.Kind == sleep.Verify && err == nil && len(result.Missing) == 0 {
 		k.believe(a.Holders)
 	}

@@ -124,6 +124,9 @@ func (k *Keeper) report() {
 				k.config.OnStage(s, took)
 			}
 		})
+		if !w.began.IsZero() {
+			k.wokeUp(w)
+		}
 		if k.config.OnWoken != nil {
 			k.config.OnWoken(w.outcome())
 		}
