@@ -21,7 +21,7 @@ SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -n
 HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
 KUSTOMIZE   := go run sigs.k8s.io/kustomize/kustomize/v5@v5.8.2
-INTEGRATION := ./test/apiserver/... ./test/install/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
+INTEGRATION := ./manifests ./test/apiserver/... ./test/install/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
 PEERS       := /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 BENCH_NEEDS := test/images/packages.sh /bin/ip=iproute2 /sbin/sysctl=procps $(PEERS)
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
@@ -140,7 +140,7 @@ model: ## the model check of sleep and wake within wider bounds than those of un
 	TPA_MODEL=wide go test -count=1 -v -timeout 60m -run '^Test(EveryWorld|RandomWorlds)$$' ./proxy/sleep
 
 .PHONY: integration
-integration: bin/cluster bin/webhook bin/proxy bin/yes bin/helm3/helm bin/helm4/helm bin/install.yaml ## tests on a real API server without nodes (RUN=: only some)
+integration: bin/cluster bin/webhook bin/proxy bin/yes bin/helm3/helm bin/helm4/helm bin/install.yaml bin/promtool ## tests on a real API server without nodes (RUN=: only some)
 	@$(BENCH_NEEDS)
 	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)" TPA_CLIENTS="$$PWD/bin"
 	CGO_ENABLED=1 go test -race -tags integration -timeout 30m $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)
@@ -151,6 +151,11 @@ bin/helm4/helm: HELM := helm.sh/helm/v4/cmd/helm@v4.3.1
 bin/helm3/helm bin/helm4/helm:
 	@echo "building $(HELM)"
 	GOBIN="$$PWD/$(@D)" CGO_ENABLED=0 go install -trimpath $(HELM)
+
+# What the alerts are tested with.
+bin/promtool:
+	@echo "building $@, which takes minutes"
+	GOBIN="$$PWD/$(@D)" CGO_ENABLED=0 go install -trimpath github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 
 .PHONY: e2e
 e2e: bin/cluster bin/soak $(IMAGES) $(TEST_IMAGES) ## a short soak and the end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
+	"tpa.dev/tpa/proxy/build"
 	"tpa.dev/tpa/proxy/services"
 )
 
@@ -64,7 +65,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		return err
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(manager, collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+	registry.MustRegister(manager, build.NewCollector(), collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	admin := newAdmin(o.adminAddress, registry, manager.Ready, log)
 	group, ctx := errgroup.WithContext(ctx)

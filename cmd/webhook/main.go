@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"tpa.dev/tpa/webhook/controller"
 )
@@ -47,7 +48,10 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := serveAdmission(ctx, mgr, opts); err != nil {
+	if err := export(metrics.Registry, mgr, opts); err != nil {
+		return err
+	}
+	if err := serveAdmission(ctx, mgr, metrics.Registry, opts); err != nil {
 		return err
 	}
 	if err := controller.Setup(mgr, opts.controller); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -25,7 +26,7 @@ const shutdownTimeout = 20 * time.Second
 func newManager(config *rest.Config, opts options) (ctrl.Manager, error) {
 	metrics := metricsserver.Options{BindAddress: opts.metricsAddress}
 	if opts.metricsSecure {
-		metrics.SecureServing = true
+		metrics.SecureServing, metrics.CertDir = true, opts.certDir // whose CA a scraper can be given
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	timeout := shutdownTimeout
@@ -53,13 +54,17 @@ func newManager(config *rest.Config, opts options) (ctrl.Manager, error) {
 
 // serveAdmission serves Services on every replica. Ready means that the certificate is loaded and TLS is answered. When
 // stopping is done the manager still serves for a while, see linger.
-func serveAdmission(stopping context.Context, mgr ctrl.Manager, opts options) error {
+func serveAdmission(stopping context.Context, mgr ctrl.Manager, registry prometheus.Registerer, opts options) error {
 	handler, err := admission.New(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), opts.self())
 	if err != nil {
 		return err
 	}
+	counted := admission.NewCounted(handler)
+	if err := registry.Register(counted); err != nil {
+		return fmt.Errorf("export metrics: %w", err)
+	}
 	server := mgr.GetWebhookServer()
-	server.Register(admission.Path, drain(stopping, &webhook.Admission{Handler: handler}))
+	server.Register(admission.Path, drain(stopping, &webhook.Admission{Handler: counted}))
 	return mgr.AddReadyzCheck("webhook", server.StartedChecker())
 }
 

@@ -33,7 +33,7 @@ func parse(args []string) (options, error) {
 	fs := flag.NewFlagSet("webhook", flag.ContinueOnError)
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", `address of /metrics, "0" for none`)
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", true,
-		"serve /metrics by TLS, to those who may get the non-resource URL /metrics; false: to anybody, in clear")
+		"serve /metrics by TLS, with the webhook's certificate, to those who may get the non-resource URL /metrics; false: to anybody, in clear")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", `address of /healthz and /readyz, "0" for none`)
 	fs.IntVar(&o.webhookPort, "webhook-port", 9443, "port of the admission webhook")
 	fs.StringVar(&o.certDir, "cert-dir", "/tls", "folder of the webhook's tls.crt and tls.key, read again when they change")

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	admissionv1 "k8s.io/api/admission/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,7 +39,7 @@ func TestServes(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(standIn))
 	defer api.Close()
 
-	roots, dir := certificate(t)
+	roots, dir := newCertificate(t)
 	opts := options{
 		metricsAddress: "0", probeAddress: freeAddress(t), certDir: dir, namespace: "tpa-system", serviceAccount: "tpa-webhook",
 	}
@@ -51,7 +52,7 @@ func TestServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	if err := serveAdmission(ctx, mgr, opts); err != nil {
+	if err := serveAdmission(ctx, mgr, prometheus.NewRegistry(), opts); err != nil {
 		t.Fatal(err)
 	}
 	if err := mgr.GetWebhookServer().StartedChecker()(nil); err == nil {
@@ -151,8 +152,8 @@ func admit(t *testing.T, client *http.Client, address string) {
 	}
 }
 
-// certificate makes a certificate for 127.0.0.1 and puts it where the webhook looks.
-func certificate(t *testing.T) (*x509.CertPool, string) {
+// newCertificate makes a certificate for 127.0.0.1 and puts it where the webhook looks.
+func newCertificate(t *testing.T) (*x509.CertPool, string) {
 	t.Helper()
 	crt, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
 	if err != nil {

@@ -14,8 +14,39 @@ type History struct {
 	Wakes  int64 `json:"wakes,omitempty"`
 	// Asleep is how long the target was asleep, before its present sleep, in seconds.
 	Asleep float64 `json:"asleepSeconds,omitempty"`
+	// Saved is what did not run in the part of that time in which it was TPA that kept the replicas at 0.
+	Saved Saved `json:"saved,omitzero"`
+	// Pod is what a pod of the target requested when TPA last saw one. It counts for the sleep that follows.
+	Pod Requests `json:"pod,omitzero"`
 	// LastWake is nil before the first.
 	LastWake *Wake `json:"lastWake,omitempty"`
+}
+
+// Saved is what did not run, each summed up over time.
+type Saved struct {
+	// Replicas is in replica-seconds.
+	Replicas float64 `json:"replicaSeconds,omitempty"`
+	// CPU is in core-seconds and Memory in byte-seconds, by what the pods requested.
+	CPU    float64 `json:"cpuSeconds,omitempty"`
+	Memory float64 `json:"memoryByteSeconds,omitempty"`
+}
+
+// Requests is what one pod requests.
+type Requests struct {
+	// CPU is in cores, Memory in bytes; 0 if it requests none, or that is not known.
+	CPU    float64 `json:"cpu,omitempty"`
+	Memory float64 `json:"memory,omitempty"`
+}
+
+// Slept returns the History after another sleep, or a part of one, in which so many replicas did not run that would have; 0
+// if it was not TPA that kept them from it.
+func (h History) Slept(d time.Duration, replicas int32) History {
+	seconds := max(0, d.Seconds()) // clocks differ
+	h.Asleep += seconds
+	h.Saved.Replicas += seconds * float64(replicas)
+	h.Saved.CPU += seconds * float64(replicas) * h.Pod.CPU
+	h.Saved.Memory += seconds * float64(replicas) * h.Pod.Memory
+	return h
 }
 
 // Wake is one wake for a connection.

@@ -20,10 +20,10 @@ const passiveTimeout = 3 * time.Second
 
 // Target is what a connection needs of the workload behind a Service. All methods may be called at once by many.
 type Target interface {
-	// Acquire counts a connection as use of the target. It returns nil at once, without I/O, while this proxy holds
+	// Acquire counts a client's connection as use of the target. It returns nil at once, without I/O, while this proxy holds
 	// the claim; otherwise it first wins the claim and wakes the target, which may take until ctx ends. It fails with
 	// ErrRetired if the Service has another Target by now.
-	Acquire(ctx context.Context, client netip.AddrPort) error
+	Acquire(ctx context.Context, client Client) error
 	// TryAcquire is Acquire without waiting: it reports whether the claim is held now, and counts if so.
 	TryAcquire() bool
 	// Release ends one successful Acquire or TryAcquire, whose connection was last used at a time: now at the latest.
@@ -33,6 +33,14 @@ type Target interface {
 	Park(used time.Time, dozed func()) Parked
 	// Awake reports whether the target is believed awake. Connections that neither wake nor count are refused if not.
 	Awake() bool
+}
+
+// Client is who has connected.
+type Client struct {
+	// Addr is the client's address and port, as the proxy sees them.
+	Addr netip.AddrPort
+	// Port is the Service's port that was dialed, as Port.Number has it.
+	Port int32
 }
 
 // Parked is the place of a connection that its Target does not count. It ends by a return or by Leave. All methods may be
@@ -114,6 +122,8 @@ type Settings struct {
 type Port struct {
 	// Listen is the port to accept on, 1 to 65535. It identifies the Port.
 	Listen uint16
+	// Number is the Service's port, for people. Default 0: not known.
+	Number int32
 	// Passive connections neither wake nor count, as those of ignored sources. Default false.
 	Passive bool
 }

@@ -113,6 +113,9 @@ func (c *conn) counts(settings *Settings) bool {
 	return !c.port.passive.Load() && !settings.ignores(c.client.Remote().Addr())
 }
 
+// from is who has connected.
+func (c *conn) from() Client { return Client{Addr: c.client.Remote(), Port: c.port.number.Load()} }
+
 // tryAdmit admits the connection if that takes no waiting: the target is awake. It runs for every connection, and while
 // the claim is held it must cost nothing.
 func (c *conn) tryAdmit(settings *Settings) bool {
@@ -134,7 +137,7 @@ func (c *conn) tryAdmit(settings *Settings) bool {
 func (c *conn) counted(settings *Settings) {
 	c.act, c.target = &c.s.stats.counted, settings.Target
 	if isOpen(settings.Target) {
-		c.uncount = c.s.countLater(c.client.Remote())
+		c.uncount = c.s.countLater(c.from())
 	}
 }
 
@@ -155,7 +158,7 @@ func (c *conn) admit(settings *Settings) error {
 	if err != nil {
 		return err
 	}
-	err = settings.Target.Acquire(ctx, c.client.Remote())
+	err = settings.Target.Acquire(ctx, c.from())
 	switch {
 	case err == nil:
 		c.counted(settings)

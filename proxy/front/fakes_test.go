@@ -71,9 +71,9 @@ func (t *fakeTarget) TryAcquire() bool {
 	return t.awake
 }
 
-func (t *fakeTarget) Acquire(ctx context.Context, client netip.AddrPort) error {
-	if !client.Addr().Is4() && !client.Addr().Is6() || client.Addr().Is4In6() || client.Port() == 0 {
-		return errors.New("not a client's address: " + client.String())
+func (t *fakeTarget) Acquire(ctx context.Context, client Client) error {
+	if a := client.Addr; !a.Addr().Is4() && !a.Addr().Is6() || a.Addr().Is4In6() || a.Port() == 0 {
+		return errors.New("not a client's address: " + a.String())
 	}
 	if t.TryAcquire() {
 		return nil

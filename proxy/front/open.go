@@ -11,10 +11,10 @@ import (
 // Who passed is counted by the next other Target that Settings name: it is told to keep awake what they still use.
 type Open struct{}
 
-func (Open) Acquire(context.Context, netip.AddrPort) error { return nil }
-func (Open) TryAcquire() bool                              { return true }
-func (Open) Release(time.Time)                             {}
-func (Open) Awake() bool                                   { return true }
+func (Open) Acquire(context.Context, Client) error { return nil }
+func (Open) TryAcquire() bool                      { return true }
+func (Open) Release(time.Time)                     {}
+func (Open) Awake() bool                           { return true }
 
 // Park parks nobody: who has passed an Open counts, as soon as somebody counts, until it ends.
 func (Open) Park(time.Time, func()) Parked                { return Open{} }
@@ -27,13 +27,13 @@ func isOpen(t Target) bool { _, open := t.(Open); return open }
 // uncounted is a connection that has passed an Open.
 type uncounted struct {
 	ctx    context.Context // ends with the connection
-	client netip.AddrPort
+	client Client
 	counts sync.WaitGroup
 }
 
 // countLater has the next Target count a connection that has passed an Open. The function that it returns is to be
 // called when the connection ends.
-func (s *Service) countLater(client netip.AddrPort) (end func()) {
+func (s *Service) countLater(client Client) (end func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	u := &uncounted{ctx: ctx, client: client}
 	s.mu.Lock()

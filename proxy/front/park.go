@@ -182,7 +182,7 @@ func (c *conn) comesBack() error {
 func (c *conn) acquireNext(ctx context.Context) error {
 	for {
 		settings := c.s.settings.Load()
-		err := settings.Target.Acquire(ctx, c.client.Remote())
+		err := settings.Target.Acquire(ctx, c.from())
 		if err == nil {
 			c.counted(settings)
 			return nil

@@ -58,6 +58,13 @@ type port struct {
 	listener *listen.Listener
 	pool     *backend.Pool
 	passive  atomic.Bool
+	number   atomic.Int32
+}
+
+// set has the port be as wanted.
+func (p *port) set(want Port) {
+	p.passive.Store(want.Passive)
+	p.number.Store(want.Number)
 }
 
 // New returns a Service without ports, with default settings.
@@ -144,11 +151,11 @@ func (s *Service) openPort(want Port) error {
 	case want.Listen == 0:
 		return errors.New("port 0 is not a port to listen on")
 	case p != nil:
-		p.passive.Store(want.Passive)
+		p.set(want)
 		return nil
 	}
 	p = &port{pool: s.pool(want.Listen)}
-	p.passive.Store(want.Passive)
+	p.set(want)
 	serve := func(c *tcp.Conn) { s.accepted(p, c) }
 	listener, err := listen.Open(want.Listen, s.config.Loops, serve, func(err error) {
 		s.config.OnError(fmt.Errorf("%s: %w", s.config.Name, err))

@@ -14,6 +14,8 @@ import (
 // scaleKind is how the scales of a kind of workload are spoken to.
 type scaleKind struct {
 	version string
+	// name is the workload's own kind, such as Deployment; empty if discovery does not list it.
+	name string
 	// body is the apiVersion of the scale itself: autoscaling/v1 everywhere but at OpenShift's DeploymentConfigs.
 	body schema.GroupVersion
 }
@@ -34,6 +36,24 @@ func (s *Scales) kind(ctx context.Context, of schema.GroupResource) (scaleKind, 
 	defer s.mu.Unlock()
 	s.kinds[of] = kind
 	return kind, nil
+}
+
+// Kind returns what a kind of workload is called, as in an ObjectReference, if its scale has been asked for before.
+func (s *Scales) Kind(of schema.GroupResource) (schema.GroupVersionKind, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kind, known := s.kinds[of]
+	return schema.GroupVersionKind{Group: of.Group, Version: kind.version, Kind: kind.name}, known && kind.name != ""
+}
+
+// nameOf is the kind of a resource among some.
+func nameOf(resource string, all []metav1.APIResource) string {
+	for _, r := range all {
+		if r.Name == resource {
+			return r.Kind
+		}
+	}
+	return ""
 }
 
 // discover looks for the first version of a group, the preferred one before all others, in which the kind has a scale.
@@ -58,7 +78,7 @@ func (s *Scales) discover(ctx context.Context, of schema.GroupResource) (scaleKi
 			continue
 		}
 		found := list.APIResources[at]
-		kind := scaleKind{v.Version, schema.GroupVersion{Group: found.Group, Version: found.Version}}
+		kind := scaleKind{v.Version, nameOf(of.Resource, list.APIResources), schema.GroupVersion{Group: found.Group, Version: found.Version}}
 		if kind.body.Empty() {
 			kind.body = schema.GroupVersion{Group: of.Group, Version: v.Version}
 		}

@@ -51,9 +51,15 @@ func TestScaleOfAnotherVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		configs := schema.GroupResource{Group: "apps.openshift.io", Resource: "deploymentconfigs"}
+		if kind, known := c.Scales.Kind(configs); known {
+			t.Errorf("kind %s before it was asked for", kind)
+		}
 		got, err := c.Scales.Get(t.Context(), "shop", configs, "web")
 		if err != nil {
 			t.Fatal(err)
+		}
+		if kind, known := c.Scales.Kind(configs); !known || kind != configs.WithVersion("v1").GroupVersion().WithKind("DeploymentConfig") {
+			t.Errorf("kind %s, %t", kind, known)
 		}
 		meta := metav1.ObjectMeta{Namespace: "shop", Name: "web", ResourceVersion: "7"}
 		if diff := cmp.Diff(&autoscalingv1.Scale{

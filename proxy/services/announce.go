@@ -162,10 +162,8 @@ func (a *announcer) event(n notice, hour int64) *eventsv1.Event {
 		Type:                corev1.EventTypeWarning, // it costs money, or connections, until somebody acts
 		Reason:              n.reason,
 		Action:              n.action(),
-		Regarding: corev1.ObjectReference{
-			APIVersion: "v1", Kind: "Service", Namespace: a.options.Namespace, Name: n.service, UID: n.uid,
-		},
-		Note: n.text,
+		Regarding:           serviceReference(a.options.Namespace, n.service, n.uid),
+		Note:                n.text,
 	}
 }
 
@@ -185,8 +183,11 @@ func (n notice) after() time.Duration {
 
 // action is what comes to nothing.
 func (n notice) action() string {
-	if n.reason == sleepBlocked || n.reason == replicasContested {
+	switch n.reason {
+	case sleepBlocked, replicasContested:
 		return "Sleep"
+	case invalidAnnotation:
+		return "Read"
 	}
 	return "Wake"
 }

@@ -2,7 +2,6 @@ package services
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 // gate is what the connections of one Service acquire: all of its targets, woken at the same time. It counts who is inside.
 // So when the Service gets other targets, and with the same selector maybe the same pods, those know that they are in use.
 type gate struct {
+	service string
 	keepers all
 
 	mu     sync.Mutex
@@ -23,8 +23,8 @@ type gate struct {
 	empty  chan struct{} // closed when it is closed and nobody is inside
 }
 
-func newGate(keepers []*target.Keeper) *gate {
-	return &gate{keepers: keepers, empty: make(chan struct{})}
+func newGate(service string, keepers []*target.Keeper) *gate {
+	return &gate{service: service, keepers: keepers, empty: make(chan struct{})}
 }
 
 // close lets nobody in any more.
@@ -63,8 +63,8 @@ func (g *gate) leave() {
 }
 
 // Acquire implements front.Target.
-func (g *gate) Acquire(ctx context.Context, client netip.AddrPort) error {
-	if err := g.keepers.Acquire(ctx, client); err != nil {
+func (g *gate) Acquire(ctx context.Context, client front.Client) error {
+	if err := g.keepers.Acquire(ctx, target.Source{Service: g.service, Port: client.Port, Client: client.Addr}); err != nil {
 		return err
 	}
 	if !g.enter() {
@@ -106,7 +106,7 @@ func (g *gate) countUntilLeft(ctx context.Context, earlier *gate) {
 		case <-ctx.Done():
 		}
 	}()
-	if g.Acquire(ctx, netip.AddrPort{}) == nil {
+	if g.Acquire(ctx, front.Client{}) == nil {
 		<-ctx.Done()
 		g.Release(time.Now())
 	}
@@ -116,9 +116,9 @@ func (g *gate) countUntilLeft(ctx context.Context, earlier *gate) {
 type all []*target.Keeper
 
 // Acquire acquires them at the same time, or none.
-func (a all) Acquire(ctx context.Context, client netip.AddrPort) error {
+func (a all) Acquire(ctx context.Context, source target.Source) error {
 	return together(ctx, len(a),
-		func(ctx context.Context, i int) error { return a[i].Acquire(ctx, client) },
+		func(ctx context.Context, i int) error { return a[i].Acquire(ctx, source) },
 		func(i int) { a[i].Release(time.Now()) })
 }
 

@@ -21,7 +21,7 @@ import (
 	"tpa.dev/tpa/proxy/target"
 )
 
-var from = netip.MustParseAddrPort("192.0.2.7:40000")
+var from = front.Client{Addr: netip.MustParseAddrPort("192.0.2.7:40000"), Port: 80}
 
 // keepers returns a Keeper for each target; that of the target in closed does not run and so never wins the claim.
 func keepers(t *testing.T, c client.Client, closed string) (both []*target.Keeper) {
@@ -66,7 +66,7 @@ func inUse(t *testing.T, c client.Client, of contract.Target) bool {
 func TestGateOfSeveralTargetsClaimsAndReleasesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := fake.NewClientBuilder().Build()
-		gate := newGate(keepers(t, c, ""))
+		gate := newGate("web", keepers(t, c, ""))
 		if err := gate.Acquire(t.Context(), from); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestGateOfSeveralTargetsGivesBackWhatItGotOnFailure(t *testing.T) {
 				if closed == "web" {
 					opened = db
 				}
-				gate := newGate(keepers(t, c, closed))
+				gate := newGate("web", keepers(t, c, closed))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				if err := gate.Acquire(ctx, from); !errors.Is(err, context.DeadlineExceeded) {
@@ -129,7 +129,7 @@ func TestConnectionsOfAnEarlierGateAreCounted(t *testing.T) {
 		both := keepers(t, c, "")
 		m := handing(t, both)
 		change := func(to ...contract.Target) front.Target {
-			has := m.gateFor("x", to)
+			has := m.gateFor("x", "web", to)
 			m.closeGates("x", has)
 			synctest.Wait()
 			return has
@@ -173,12 +173,12 @@ func TestConnectionThatEndsDuringAHandoverIsForgotten(t *testing.T) {
 		c := fake.NewClientBuilder().Build()
 		both := keepers(t, c, "db")
 		m := handing(t, both)
-		first := m.gateFor("x", []contract.Target{web})
+		first := m.gateFor("x", "web", []contract.Target{web})
 		m.closeGates("x", first)
 		if err := first.Acquire(t.Context(), from); err != nil {
 			t.Fatal(err)
 		}
-		m.closeGates("x", m.gateFor("x", []contract.Target{db}))
+		m.closeGates("x", m.gateFor("x", "web", []contract.Target{db}))
 		synctest.Wait()
 		first.Release(time.Now())
 		m.keepers.Wait()
@@ -186,7 +186,7 @@ func TestConnectionThatEndsDuringAHandoverIsForgotten(t *testing.T) {
 }
 
 func TestGateOfNoTargetIsOpen(t *testing.T) {
-	if got := (&Manager{}).gateFor("x", nil); got != (front.Open{}) {
+	if got := (&Manager{}).gateFor("x", "web", nil); got != (front.Open{}) {
 		t.Errorf("%T", got)
 	}
 }
@@ -214,7 +214,7 @@ func leftAwake(t *testing.T, c client.Client, of contract.Target, k *target.Keep
 func TestGateOfSeveralTargetsParksWithAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := fake.NewClientBuilder().Build()
-		gate := newGate(keepers(t, c, ""))
+		gate := newGate("web", keepers(t, c, ""))
 		if err := gate.Acquire(t.Context(), from); err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestGateOfSeveralTargetsParksWithAll(t *testing.T) {
 		if p.TryReturn() {
 			t.Error("it returned without a claim")
 		}
-		if err := p.Return(t.Context(), from); err != nil || !inUse(t, c, web) || !inUse(t, c, db) {
+		if err := p.Return(t.Context(), from.Addr); err != nil || !inUse(t, c, web) || !inUse(t, c, db) {
 			t.Errorf("%v, or a target is not in use after the return", err)
 		}
 		gate.Release(time.Now())
@@ -243,7 +243,7 @@ func TestGateOfSeveralTargetsEndsWhatIsParkedWithAny(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := fake.NewClientBuilder().Build()
 				both := keepers(t, c, "")
-				gate := newGate(both)
+				gate := newGate("web", both)
 				if err := gate.Acquire(t.Context(), from); err != nil {
 					t.Fatal(err)
 				}
@@ -253,7 +253,7 @@ func TestGateOfSeveralTargetsEndsWhatIsParkedWithAny(t *testing.T) {
 				if ended != 1 || p.TryReturn() {
 					t.Errorf("told to end %d times, want once, and it may not return", ended)
 				}
-				if err := p.Return(t.Context(), from); !errors.Is(err, front.ErrDozed) {
+				if err := p.Return(t.Context(), from.Addr); !errors.Is(err, front.ErrDozed) {
 					t.Errorf("%v, want %v", err, front.ErrDozed)
 				}
 				p.Leave()
@@ -273,18 +273,18 @@ func TestParkedConnectionIsNoneOfAnEarlierGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := fake.NewClientBuilder().Build()
 		m := handing(t, keepers(t, c, ""))
-		first := m.gateFor("x", []contract.Target{web})
+		first := m.gateFor("x", "web", []contract.Target{web})
 		m.closeGates("x", first)
 		if err := first.Acquire(t.Context(), from); err != nil {
 			t.Fatal(err)
 		}
 		p := first.Park(time.Now(), func() { t.Error("told to end") })
-		m.closeGates("x", m.gateFor("x", []contract.Target{db}))
+		m.closeGates("x", m.gateFor("x", "web", []contract.Target{db}))
 		synctest.Wait()
 		if p.TryReturn() {
 			t.Error("it came back through the earlier gate")
 		}
-		if err := p.Return(t.Context(), from); !errors.Is(err, front.ErrRetired) {
+		if err := p.Return(t.Context(), from.Addr); !errors.Is(err, front.ErrRetired) {
 			t.Errorf("%v, want %v", err, front.ErrRetired)
 		}
 		p.Leave()

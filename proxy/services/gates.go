@@ -11,7 +11,7 @@ import (
 )
 
 // gateFor returns what the connections of a Service acquire for some targets; mu is held.
-func (m *Manager) gateFor(uid types.UID, targets []contract.Target) front.Target {
+func (m *Manager) gateFor(uid types.UID, name string, targets []contract.Target) front.Target {
 	if len(targets) == 0 {
 		return front.Open{}
 	}
@@ -24,7 +24,7 @@ func (m *Manager) gateFor(uid types.UID, targets []contract.Target) front.Target
 			return last
 		}
 	}
-	return newGate(keepers)
+	return newGate(name, keepers)
 }
 
 // closeGates closes the earlier gates of a Service whose front has another by now, and has that count who is still inside

@@ -20,6 +20,7 @@ func (m *Manager) keep(plan Plan) {
 			k = m.startKeeper(t, tp.Use)
 		}
 		k.SetStarting(tp.Starting)
+		k.SetPod(tp.Pod)
 		k.SetReady(tp.Ready, tp.ReadySince)
 		if tp.Missing != "" && tp.Starting {
 			k.Look()
@@ -56,7 +57,7 @@ func (m *Manager) startKeeper(t contract.Target, use target.Use) *target.Keeper 
 			delete(m.podSelectors, t)
 			delete(m.denied, t)
 			m.anew = true
-			m.metrics.forget(t)
+			m.metrics.forgetTarget(t)
 		}
 	})
 	return k

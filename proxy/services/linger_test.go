@@ -56,20 +56,20 @@ func TestPortThatAServiceHasLostIsServedForAWhileAsItWas(t *testing.T) {
 	}{
 		{
 			"another slot", []any{active("web", 20001)}, []any{active("web", 20002)},
-			[]PortPlan{{Listen: 20002, Backends: addrs("10.0.0.1:8080")}, {Listen: 20001, Lingers: true, Backends: addrs("10.0.0.1:8080")}},
-			[]PortPlan{{Listen: 20002, Backends: addrs("10.0.0.1:8080")}},
+			[]PortPlan{{Listen: 20002, Port: 80, Backends: addrs("10.0.0.1:8080")}, {Listen: 20001, Port: 80, Lingers: true, Backends: addrs("10.0.0.1:8080")}},
+			[]PortPlan{{Listen: 20002, Port: 80, Backends: addrs("10.0.0.1:8080")}},
 		},
 		{
 			"unmanaged", []any{active("web", 20001)}, []any{makeService("web")},
-			[]PortPlan{{Listen: 20001, Lingers: true, Backends: addrs("10.0.0.1:8080")}}, nil,
+			[]PortPlan{{Listen: 20001, Port: 80, Lingers: true, Backends: addrs("10.0.0.1:8080")}}, nil,
 		},
 		{
 			"deleted", []any{active("web", 20001)}, nil,
-			[]PortPlan{{Listen: 20001, Lingers: true, Backends: addrs("10.0.0.1:8080")}}, nil,
+			[]PortPlan{{Listen: 20001, Port: 80, Lingers: true, Backends: addrs("10.0.0.1:8080")}}, nil,
 		},
 		{
 			"broken", []any{active("web", 20001)}, []any{active("web", 20001).annotate(contract.PortsKey, "?")},
-			[]PortPlan{{Listen: 20001, Lingers: true, Backends: addrs("10.0.0.1:8080")}}, nil,
+			[]PortPlan{{Listen: 20001, Port: 80, Lingers: true, Backends: addrs("10.0.0.1:8080")}}, nil,
 		},
 	}
 	for _, tt := range tests {
@@ -102,7 +102,7 @@ func TestPortThatAnotherServiceHasNowDoesNotLinger(t *testing.T) {
 		m := lingerer()
 		m.plan(active("web", 20001))
 		plan := m.plan(active("web", 20002), active("api", 20001))
-		want := []PortPlan{{Listen: 20002}}
+		want := []PortPlan{{Listen: 20002, Port: 80}}
 		if diff := cmp.Diff(want, plan.Services["uid-web"].Ports, compare); diff != "" {
 			t.Errorf("web (-want +got):\n%s", diff)
 		}

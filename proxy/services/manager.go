@@ -67,6 +67,7 @@ type Manager struct {
 	turns   chan struct{} // of the keepers
 
 	announcer *announcer
+	teller    *teller
 	lateness  lateness
 
 	keeping     context.Context // of the keepers
@@ -113,6 +114,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	writers.Go(func() { m.ack.run(background) })
 	writers.Go(func() { m.announcer.run(background) })
+	writers.Go(func() { m.teller.run(background) })
 	reconciling := make(chan struct{})
 	go func() { defer close(reconciling); m.loop(background) }()
 	m.poke()

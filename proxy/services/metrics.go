@@ -1,6 +1,7 @@
 package services
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,38 +18,72 @@ var (
 	parkedDesc      = desc("connections_parked", "Connections among the active that are silent and do not count as use.")
 	heldDesc        = desc("connections_held", "Connections waiting for their target or a backend.")
 	bytesDesc       = desc("relayed_bytes_total", "Bytes relayed, by direction.", "direction")
-	limitDesc       = prometheus.NewDesc("tpa_connections_limit", "Connections that this proxy accepts at once for all Services.", []string{"namespace"}, nil)
 	dialErrorsDesc  = desc("dial_errors_total", "Attempts to connect to a backend that failed.")
-	asleepDesc      = prometheus.NewDesc("tpa_target_asleep", "Whether the target is asleep, 1 or 0.", []string{"namespace", "target"}, nil)
+
+	limitDesc = prometheus.NewDesc("tpa_connections_limit", "Connections that this proxy accepts at once for all Services.", []string{"namespace"}, nil)
+	readyDesc = prometheus.NewDesc("tpa_proxy_ready", "Whether this proxy serves all that it should, 1 or 0.", []string{"namespace"}, nil)
+
+	asleepDesc = targetDesc("target_asleep", "Whether the target is asleep, 1 or 0.")
+	awakeDesc  = targetDesc("target_kept_awake",
+		"1 if the target does not sleep however idle it is, by the reason of the Event that says why.", "reason")
+	asleepSecondsDesc = targetDesc("target_asleep_seconds_total", "How long the target has been asleep."+shared)
+	replicasDesc      = targetDesc("saved_replica_seconds_total", "Replicas that did not run because the target slept, times how long."+shared)
+	cpuDesc           = targetDesc("saved_cpu_core_seconds_total", "CPU cores that they would have requested, times how long."+shared+unknown)
+	memoryDesc        = targetDesc("saved_memory_byte_seconds_total", "Bytes of memory that they would have requested, times how long."+shared+unknown)
+)
+
+// shared and unknown are what is to be known of values that come from the target's Lease.
+const (
+	shared  = " Every proxy says the same, and goes on where the one before it ended: aggregate by max, not by sum."
+	unknown = " By the pods that were last seen; what requests nothing, or was never seen ready, counts as 0."
 )
 
 func desc(name, help string, more ...string) *prometheus.Desc {
 	return prometheus.NewDesc("tpa_"+name, help, append([]string{"namespace", "service"}, more...), nil)
 }
 
+func targetDesc(name, help string, more ...string) *prometheus.Desc {
+	return prometheus.NewDesc("tpa_"+name, help, append([]string{"namespace", "target"}, more...), nil)
+}
+
 // metrics are what happens now and then; what is counted for each connection is read from the fronts, see Collect.
 type metrics struct {
 	namespace string
+	api       apiErrors
 	heldFor   *prometheus.HistogramVec
 	sleeps    *prometheus.CounterVec
 	wakes     *prometheus.CounterVec
+	wakeTimes *prometheus.HistogramVec
 	stages    *prometheus.HistogramVec
+
+	mu sync.Mutex
+	// shown are the histories as they were last exported.
+	shown map[contract.Target]contract.History
 }
 
 func newMetrics(namespace string) *metrics {
 	labels := []string{"namespace", "target"}
 	return &metrics{
 		namespace: namespace,
+		api:       newAPIErrors(namespace),
+		shown:     map[contract.Target]contract.History{},
 		heldFor: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tpa_hold_duration_seconds", Help: "How long connections were held, by result.",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 120, 300},
 		}, []string{"namespace", "service", "result"}),
 		sleeps: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tpa_sleeps_total", Help: "How often this proxy has scaled the target to 0.",
-		}, labels),
+			Name: "tpa_sleeps_total", Help: "How often this proxy has scaled the target to 0, by reason: nobody was connected, " +
+				"connections were silent, or another proxy had begun to and not ended it.",
+		}, append(labels, "reason")),
 		wakes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tpa_wakes_total", Help: "How often this proxy has scaled the target up.",
 		}, labels),
+		wakeTimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tpa_wake_duration_seconds",
+			Help: "How long wakes took for which connections were held here: from when the first began to be held until a backend was " +
+				"ready (ready), or nobody waited any more (timed_out).",
+			Buckets: []float64{.25, .5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300},
+		}, append(labels, "outcome")),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tpa_wake_stage_seconds",
 			Help: "How long the stages of wakes took for which connections were held, one after the other: " +
@@ -62,41 +97,96 @@ func (m *metrics) held(service string, waited time.Duration, outcome front.Outco
 	m.heldFor.WithLabelValues(m.namespace, service, outcome.String()).Observe(waited.Seconds())
 }
 
-func (m *metrics) slept(t contract.Target) { m.sleeps.WithLabelValues(m.namespace, t.String()).Inc() }
-func (m *metrics) woke(t contract.Target)  { m.wakes.WithLabelValues(m.namespace, t.String()).Inc() }
+func (m *metrics) slept(t contract.Target, why target.SleepReason) {
+	m.sleeps.WithLabelValues(m.namespace, t.String(), string(why)).Inc()
+}
+
+func (m *metrics) woke(t contract.Target) { m.wakes.WithLabelValues(m.namespace, t.String()).Inc() }
+
+// outcomes are the wakes' as labels.
+var outcomes = map[contract.WakeOutcome]string{contract.WakeReady: "ready", contract.WakeTimedOut: "timed_out"}
+
+func (m *metrics) woken(t contract.Target, outcome contract.WakeOutcome, took time.Duration) {
+	m.wakeTimes.WithLabelValues(m.namespace, t.String(), outcomes[outcome]).Observe(took.Seconds())
+}
 
 func (m *metrics) stage(t contract.Target, s target.Stage, took time.Duration) {
 	m.stages.WithLabelValues(m.namespace, t.String(), s.String()).Observe(took.Seconds())
 }
 
-// forget drops the stages of a target that is kept no more: of all metrics they are the most.
-func (m *metrics) forget(t contract.Target) {
-	m.stages.DeletePartialMatch(prometheus.Labels{"target": t.String()})
+// setBack is how far a history may fall behind what was shown of it and be the same one: the clocks of proxies differ, and a
+// counter that falls is taken for one that began anew.
+const setBack = time.Minute
+
+// show returns a history as it is to be exported: it does not fall.
+func (m *metrics) show(t contract.Target, h contract.History) contract.History {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if was := m.shown[t]; h.Asleep < was.Asleep && was.Asleep-h.Asleep < setBack.Seconds() {
+		return was
+	}
+	m.shown[t] = h
+	return h
+}
+
+// forgetTarget drops the series of a target that is kept no more.
+func (m *metrics) forgetTarget(t contract.Target) {
+	of := prometheus.Labels{"target": t.String()}
+	m.sleeps.DeletePartialMatch(of)
+	m.wakes.DeletePartialMatch(of)
+	m.wakeTimes.DeletePartialMatch(of)
+	m.stages.DeletePartialMatch(of)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.shown, t)
+}
+
+// forgetService drops the series of a Service whose last connection has ended, unless there is another one of that name.
+func (m *Manager) forgetService(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, other := range m.names {
+		if other == name {
+			return
+		}
+	}
+	m.metrics.heldFor.DeletePartialMatch(prometheus.Labels{"service": name})
+}
+
+// collectors are what a registry collects from beside the Manager itself.
+func (m *metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.api.byCode, m.heldFor, m.sleeps, m.wakes, m.wakeTimes, m.stages}
 }
 
 // Describe implements prometheus.Collector.
 func (m *Manager) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{connectionsDesc, activeDesc, parkedDesc, heldDesc, limitDesc, bytesDesc, dialErrorsDesc, asleepDesc} {
+	for _, d := range []*prometheus.Desc{
+		connectionsDesc, activeDesc, parkedDesc, heldDesc, bytesDesc, dialErrorsDesc, limitDesc, readyDesc,
+		asleepDesc, awakeDesc, asleepSecondsDesc, replicasDesc, cpuDesc, memoryDesc,
+	} {
 		ch <- d
 	}
-	m.metrics.heldFor.Describe(ch)
-	m.metrics.sleeps.Describe(ch)
-	m.metrics.wakes.Describe(ch)
-	m.metrics.stages.Describe(ch)
+	for _, c := range m.metrics.collectors() {
+		c.Describe(ch)
+	}
 }
 
 // Collect implements prometheus.Collector.
 func (m *Manager) Collect(ch chan<- prometheus.Metric) {
-	m.metrics.heldFor.Collect(ch)
-	m.metrics.sleeps.Collect(ch)
-	m.metrics.wakes.Collect(ch)
-	m.metrics.stages.Collect(ch)
+	for _, c := range m.metrics.collectors() {
+		c.Collect(ch)
+	}
+	ready := 0.0
+	if m.Ready() == nil {
+		ready = 1
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, value, append([]string{m.options.Namespace}, labels...)...)
 	}
 	send(limitDesc, prometheus.GaugeValue, float64(m.conns.Max()))
+	send(readyDesc, prometheus.GaugeValue, ready)
 	for uid, f := range m.fronts {
 		name, stats := m.names[uid], f.Stats()
 		for _, outcome := range front.Outcomes() {
@@ -115,5 +205,13 @@ func (m *Manager) Collect(ch chan<- prometheus.Metric) {
 			asleep = 1
 		}
 		send(asleepDesc, prometheus.GaugeValue, asleep, t.String())
+		h := m.metrics.show(t, k.History())
+		send(asleepSecondsDesc, prometheus.CounterValue, h.Asleep, t.String())
+		send(replicasDesc, prometheus.CounterValue, h.Saved.Replicas, t.String())
+		send(cpuDesc, prometheus.CounterValue, h.Saved.CPU, t.String())
+		send(memoryDesc, prometheus.CounterValue, h.Saved.Memory, t.String())
+		if reason := m.last.Targets[t].keptAwake(); reason != "" {
+			send(awakeDesc, prometheus.GaugeValue, 1, t.String(), reason)
+		}
 	}
 }

@@ -19,8 +19,9 @@ import (
 // New returns a Manager that talks to the API server of a configuration; nothing happens before Run.
 func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error) {
 	config = rest.CopyConfig(config)
-	reach := &target.Reach{}
+	reach, metrics := &target.Reach{}, newMetrics(options.Namespace)
 	config.Wrap(reach.Wrap)
+	config.Wrap(metrics.api.wrap)
 	config.QPS = -1 // calls are few, and each has somebody waiting for it; the API server has its own fairness
 	c, err := kube.New(config)
 	if err != nil {
@@ -30,7 +31,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 		options: options, log: log, pods: c.Pods, store: &target.Store{Leases: c.Leases, Scales: c.Scales},
 		process: newProcess(options.Pod),
 		reach:   reach,
-		metrics: newMetrics(options.Namespace),
+		metrics: metrics,
 		ack:     newAcknowledger(c.Leases, log, options),
 		kick:    make(chan struct{}, 1),
 		turns:   make(chan struct{}, turns),
@@ -48,6 +49,9 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 		served:       map[types.UID]*corev1.Service{},
 		problems:     map[types.UID]string{},
 		notReady:     fmt.Errorf("namespace %s is not listed yet", options.Namespace),
+	}
+	m.teller = &teller{
+		events: c.Events, log: log, options: options, services: m.toldServices, kind: c.Scales.Kind, queue: make(chan happening, maxUntold),
 	}
 	m.watched = m.watches(c)
 	m.bound(0)

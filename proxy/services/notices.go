@@ -14,7 +14,19 @@ const (
 	replicasContested = "ReplicasContested"
 	targetMissing     = "TargetMissing"
 	wakeTimeout       = "WakeTimeout"
+	invalidAnnotation = "InvalidAnnotation"
 )
+
+// keptAwake is the reason of the Event that says why the target does not sleep; empty if it does.
+func (tp TargetPlan) keptAwake() string {
+	switch {
+	case tp.Missing != "":
+		return targetMissing
+	case tp.Awake != "":
+		return tp.Reason
+	}
+	return ""
+}
 
 // said is a text that is not a plan's to repeat: what it tells of has happened.
 type said struct {
@@ -38,6 +50,11 @@ func (m *Manager) notices(plan Plan, now time.Time) []notice {
 		for _, uid := range tp.Services {
 			n.service, n.uid = plan.Services[uid].Name, uid
 			notices = append(notices, n)
+		}
+	}
+	for uid, sp := range plan.Services {
+		if sp.Problem != "" {
+			notices = append(notices, notice{service: sp.Name, uid: uid, reason: invalidAnnotation, text: sp.Problem})
 		}
 	}
 	for uid, sp := range plan.changedServices() {

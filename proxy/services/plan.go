@@ -68,7 +68,9 @@ type ServicePlan struct {
 
 // PortPlan is one Service port.
 type PortPlan struct {
-	Listen  uint16
+	Listen uint16
+	// Port is the Service's.
+	Port    int32
 	Passive bool
 	// Lingers says that the Service has lost the port.
 	Lingers  bool
@@ -81,6 +83,8 @@ type TargetPlan struct {
 	Ready int
 	// ReadySince is when the first of those was seen ready; the zero time if none is.
 	ReadySince time.Time
+	// Pod is what a pod of it requests; zero if there is none, or not known.
+	Pod contract.Requests
 	// Starting says that it has pods, ready or not.
 	Starting bool
 	// Services are those that the target sleeps and wakes for, the oldest first.
@@ -157,6 +161,7 @@ func (x *index) service(svc *corev1.Service, free func(slot int32) bool) Service
 		}
 		sp.Ports = append(sp.Ports, PortPlan{
 			Listen:   uint16(slot),
+			Port:     port.Port,
 			Passive:  sp.Settings.Passive(port.Port, port.Name),
 			Backends: backends(ready, targetPort, svc.Spec.IPFamilies),
 		})
@@ -172,7 +177,7 @@ func (x *index) target(t contract.Target, users []*corev1.Service, plans map[typ
 		ready = x.reachable(ready, []contract.Target{t})
 	}
 	tp := TargetPlan{
-		Ready: len(ready), ReadySince: x.firstReady(ready), Starting: x.presentPods(t, users) > 0, Missing: x.missing(t, len(pods)),
+		Ready: len(ready), ReadySince: x.firstReady(ready), Starting: x.presentPods(t, users) > 0, Missing: x.missing(t, len(pods)), Pod: requested(pods),
 	}
 	for _, svc := range users {
 		sp := plans[svc.UID]

@@ -64,7 +64,7 @@ func TestBackendsAreTheReadyPodsOfTheOriginalSelector(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			svc := makeService("web").port(80, "http", tt.target, 20001).managed(contract.Active, "web")
 			plan := worldOf(append(tt.pods, svc)...).Plan()
-			want := []PortPlan{{Listen: 20001, Backends: tt.want}}
+			want := []PortPlan{{Listen: 20001, Port: 80, Backends: tt.want}}
 			if diff := cmp.Diff(want, plan.Services["uid-web"].Ports, compare); diff != "" {
 				t.Errorf("ports (-want +got):\n%s", diff)
 			}
@@ -103,7 +103,7 @@ func TestBackendsAreOfTheServicesFamily(t *testing.T) {
 
 func TestServiceIsServedByItsPhase(t *testing.T) {
 	web2 := makePod("a", "web", "10.0.0.1")
-	ports := []PortPlan{{Listen: 20001, Backends: addrs("10.0.0.1:8080")}}
+	ports := []PortPlan{{Listen: 20001, Port: 80, Backends: addrs("10.0.0.1:8080")}}
 	both := func(phase contract.Phase, target string) *service {
 		return makeService("web").port(80, "http", 8080, 20001).port(443, "https", 8443, 0).managed(phase, target)
 	}

@@ -117,13 +117,13 @@ func (m *Manager) account() {
 func frontPorts(sp ServicePlan) []front.Port {
 	ports := make([]front.Port, len(sp.Ports))
 	for i, p := range sp.Ports {
-		ports[i] = front.Port{Listen: p.Listen, Passive: p.Passive}
+		ports[i] = front.Port{Listen: p.Listen, Number: p.Port, Passive: p.Passive}
 	}
 	return ports
 }
 
 func (m *Manager) settings(uid types.UID, sp ServicePlan) front.Settings {
-	gate := m.gateFor(uid, sp.Gate)
+	gate := m.gateFor(uid, sp.Name, sp.Gate)
 	settings := front.Settings{
 		Target:        gate,
 		OnMissing:     m.onMissing(sp, gate),
@@ -181,6 +181,7 @@ func (m *Manager) retireFronts(plan Plan) {
 		if _, ok := plan.Services[uid]; ok {
 			continue
 		}
+		name := m.names[uid]
 		delete(m.fronts, uid)
 		delete(m.names, uid)
 		delete(m.problems, uid)
@@ -192,6 +193,7 @@ func (m *Manager) retireFronts(plan Plan) {
 			if err := f.Drain(ctx); err != nil {
 				m.log.Warn("drain", zap.Error(err))
 			}
+			m.forgetService(name)
 		})
 	}
 }

@@ -112,7 +112,8 @@ func TestServiceThatIsServedNoMoreIsClosed(t *testing.T) {
 func TestMetricsAreWellFormedAndNameTheService(t *testing.T) {
 	m := server(t)
 	m.serveLocked(Plan{Services: map[types.UID]ServicePlan{"x": {Name: "web"}}})
-	m.metrics.slept(web)
+	m.metrics.slept(web, target.NoConnections)
+	m.metrics.woken(web, contract.WakeReady, time.Second)
 	m.metrics.woke(web)
 	m.metrics.held("web", 0, front.Relayed)
 	m.metrics.stage(web, target.Decide, time.Second)
@@ -133,7 +134,7 @@ func TestMetricsAreWellFormedAndNameTheService(t *testing.T) {
 	if got := testutil.CollectAndCount(m, "tpa_wake_stage_seconds"); got != 2 {
 		t.Errorf("%d series of tpa_wake_stage_seconds, want one for each stage", got)
 	}
-	m.metrics.forget(web)
+	m.metrics.forgetTarget(web)
 	if got := testutil.CollectAndCount(m, "tpa_wake_stage_seconds"); got != 0 {
 		t.Errorf("%d series of tpa_wake_stage_seconds of a target that is kept no more", got)
 	}

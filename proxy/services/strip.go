@@ -31,6 +31,7 @@ func stripPod(pod *corev1.Pod) *corev1.Pod {
 	}
 	kept.Status.InitContainerStatuses = stripStatuses(pod.Status.InitContainerStatuses)
 	kept.Status.ContainerStatuses = stripStatuses(pod.Status.ContainerStatuses)
+	kept.Spec.Resources = podRequests(pod)
 	for _, c := range pod.Spec.Containers {
 		kept.Spec.Containers = append(kept.Spec.Containers, corev1.Container{Ports: c.Ports})
 	}

@@ -118,11 +118,14 @@ func (m *Manager) newKeeper(t contract.Target) *target.Keeper {
 		Allow: func(podSelector string) string {
 			return m.allow(t, podSelector)
 		},
-		Held:    func() bool { return m.pools.wait(t) },
-		OnDoze:  func() { m.pools.doze(t) },
-		OnPhase: m.poke,
-		OnSleep: func() { m.metrics.slept(t) },
-		OnWake:  func() { m.metrics.woke(t) },
+		Held:         func() bool { return m.pools.wait(t) },
+		OnDoze:       func() { m.pools.doze(t) },
+		OnPhase:      m.poke,
+		OnSleep:      func(why target.SleepReason) { m.metrics.slept(t, why) },
+		OnWake:       func() { m.metrics.woke(t) },
+		OnTransition: func(h target.Transition) { m.teller.tell(happening{t, time.Now(), h}) },
+
+		OnWoken: func(outcome contract.WakeOutcome, took time.Duration) { m.metrics.woken(t, outcome, took) },
 		OnStage: func(s target.Stage, took time.Duration) { m.metrics.stage(t, s, took) },
 	})
 	lease, _ := m.watched.leases.Get(m.options.Namespace, t.Lease())

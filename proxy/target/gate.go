@@ -2,7 +2,6 @@ package target
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -25,8 +24,8 @@ type gate struct {
 	idleSince, waitingSince time.Time
 	// parked are those who have left and may come back.
 	parked map[*parked]struct{}
-	// source is the client that waits the longest, for the log line of a wake.
-	source netip.AddrPort
+	// source is the client that waits the longest, for what is said of a wake.
+	source Source
 	// changed is called, with mu held, when active or waiting becomes 0 or 1.
 	changed func()
 }
@@ -69,7 +68,7 @@ func (g *gate) exit(used time.Time) {
 }
 
 // wait counts one in as soon as the gate is open. While anybody waits the gate does not end.
-func (g *gate) wait(ctx context.Context, source netip.AddrPort) error {
+func (g *gate) wait(ctx context.Context, source Source) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended {
@@ -89,7 +88,7 @@ func (g *gate) wait(ctx context.Context, source netip.AddrPort) error {
 }
 
 // join counts one who waits, stop ends that; mu is held.
-func (g *gate) join(source netip.AddrPort) {
+func (g *gate) join(source Source) {
 	g.waiting++
 	if g.waiting == 1 {
 		g.waitingSince, g.source = time.Now(), source

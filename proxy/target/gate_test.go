@@ -57,7 +57,7 @@ func TestGateLetsWaitersInWhenItOpens(t *testing.T) {
 		}
 		synctest.Wait()
 		if g.waiting != 3 || *changes != 1 || g.source != source || !g.waitingSince.Equal(time.Now()) {
-			t.Errorf("%d waiting after %d changes, the first is %s", g.waiting, *changes, g.source)
+			t.Errorf("%d waiting after %d changes, the first is %v", g.waiting, *changes, g.source)
 		}
 		g.swing(true)
 		for range 3 {

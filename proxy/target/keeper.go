@@ -2,12 +2,12 @@ package target
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
-
 	"go.uber.org/zap"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
 	"tpa.dev/tpa/proxy/sleep"
@@ -60,13 +60,20 @@ type Config struct {
 	OnDoze func()
 	// OnPhase, if set, is called after each change of View. It must neither block nor call the Keeper.
 	OnPhase func()
-	// OnSleep and OnWake, if set, are called when this process has scaled the target to 0 and back up.
-	OnSleep, OnWake func()
+	// OnSleep, if set, is called when this process has scaled the target to 0.
+	OnSleep func(why SleepReason)
+	// OnWake, if set, is called when it has scaled it back up.
+	OnWake func()
+	// OnTransition, if set, is called with what this process has done to the target. It must not block.
+	OnTransition func(Transition)
+	// OnWoken, if set, is called with each wake that connections waited for here, once it has ended: how, and for how long the
+	// first of them had waited then.
+	OnWoken func(outcome contract.WakeOutcome, took time.Duration)
 	// OnStage, if set, is called with each stage of a wake that connections waited for here, once it has ended.
 	OnStage func(s Stage, took time.Duration)
 }
 
-// Keeper is one proxy's part in keeping one target. It implements front.Target.
+// Keeper is one proxy's part in keeping one target. It is what a front.Target needs of that.
 type Keeper struct {
 	config Config
 	gate   gate
@@ -89,6 +96,13 @@ type Keeper struct {
 	view     View
 	waking   *waking   // nil while nobody waits for the target to wake
 	woken    []*waking // not reported yet
+	untold   *tell     // nil if there is no outcome to be written
+	pod      contract.Requests
+
+	// Run's own.
+	falls       SleepReason // if it is to sleep
+	transitions []Transition
+	uid         types.UID // of the workload, as last seen
 }
 
 // View is what the data path must know of the phase.
@@ -111,21 +125,19 @@ func New(config Config) *Keeper {
 	return k
 }
 
-// Acquire implements front.Target. It fails with front.ErrRetired if the Keeper has ended.
-func (k *Keeper) Acquire(ctx context.Context, client netip.AddrPort) error {
-	return k.gate.wait(ctx, client)
-}
+// Acquire is front.Target's, for a connection of a Service. It fails with front.ErrRetired if the Keeper has ended.
+func (k *Keeper) Acquire(ctx context.Context, source Source) error { return k.gate.wait(ctx, source) }
 
-// TryAcquire implements front.Target.
+// TryAcquire is front.Target's.
 func (k *Keeper) TryAcquire() bool { return k.gate.tryEnter() }
 
-// Release implements front.Target.
+// Release is front.Target's.
 func (k *Keeper) Release(used time.Time) { k.gate.leave(used) }
 
-// Park implements front.Target.
+// Park is front.Target's.
 func (k *Keeper) Park(used time.Time, dozed func()) front.Parked { return k.gate.park(used, dozed) }
 
-// Awake implements front.Target.
+// Awake is front.Target's.
 func (k *Keeper) Awake() bool {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
@@ -175,7 +187,7 @@ func (k *Keeper) observe(r record) {
 		k.view.WokeAt = time.Now()
 	}
 	if knew && awake && before.Phase != sleep.Awake && k.gate.waiting > 0 {
-		k.waking = &waking{held: k.gate.waitingSince, client: k.gate.source}
+		k.waking = &waking{held: k.gate.waitingSince, source: k.gate.source}
 	}
 	contested := known && after.Contested()
 	if (awake != k.view.Awake || contested != k.view.Contested || !after.Since.Equal(before.Since)) && k.config.OnPhase != nil {

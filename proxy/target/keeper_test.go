@@ -19,7 +19,7 @@ const idle = 10 * time.Minute
 
 var (
 	use    = Use{IdleTimeout: idle}
-	source = netip.MustParseAddrPort("192.0.2.7:40000")
+	source = Source{Service: "web", Port: 80, Client: netip.MustParseAddrPort("192.0.2.7:40000")}
 )
 
 // proxy is a Keeper that runs.
@@ -108,7 +108,7 @@ func TestTargetSleepsWhenIdleAndWakesToWhatItHad(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
 		var sleeps, wakes int
 		p := c.proxy("a", func(config *Config) {
-			config.OnSleep, config.OnWake = func() { sleeps++ }, func() { wakes++ }
+			config.OnSleep, config.OnWake = func(SleepReason) { sleeps++ }, func() { wakes++ }
 		})
 		p.mustAcquire()
 		if claim, ok := c.state().Claims["a"]; !ok || !claim.Active() {

@@ -58,7 +58,7 @@ func (p *parked) Return(ctx context.Context, client netip.AddrPort) error {
 	defer g.mu.Unlock()
 	if !p.dozed && !g.open {
 		p.waits = true
-		g.join(client)
+		g.join(Source{Client: client})
 		defer p.stop()
 	}
 	for !p.enter() {

@@ -68,10 +68,10 @@ func TestParkedWaitsForTheGateAsEverybody(t *testing.T) {
 		late, _ := g.parkOne(time.Now())
 		g.swing(false)
 		errs := make(chan error, 1)
-		go func() { errs <- p.Return(t.Context(), source) }()
+		go func() { errs <- p.Return(t.Context(), source.Client) }()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := late.Return(ctx, source); !errors.Is(err, context.DeadlineExceeded) || g.waiting != 1 {
+		if err := late.Return(ctx, source.Client); !errors.Is(err, context.DeadlineExceeded) || g.waiting != 1 {
 			t.Errorf("%v with %d waiting, want the deadline, and the other one waiting", err, g.waiting)
 		}
 		late.Leave()
@@ -91,7 +91,7 @@ func TestDozeEndsWhoIsParked(t *testing.T) {
 		back, second := g.parkOne(time.Now())
 		g.swing(false)
 		returned, entered := make(chan error, 1), make(chan error, 1)
-		go func() { returned <- back.Return(t.Context(), source) }()
+		go func() { returned <- back.Return(t.Context(), source.Client) }()
 		go func() { entered <- g.wait(t.Context(), source) }()
 		synctest.Wait()
 		g.mu.Lock()
@@ -111,7 +111,7 @@ func TestDozeEndsWhoIsParked(t *testing.T) {
 		if err := <-entered; err != nil {
 			t.Error(err)
 		}
-		if silent.TryReturn() || !errors.Is(silent.Return(t.Context(), source), front.ErrDozed) {
+		if silent.TryReturn() || !errors.Is(silent.Return(t.Context(), source.Client), front.ErrDozed) {
 			t.Error("it came back after the doze")
 		}
 		silent.Leave()
@@ -152,7 +152,7 @@ func TestGateKeepsCountOfTheParkedUnderRace(t *testing.T) {
 				}
 				p := g.park(time.Now(), func() {})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(100))*time.Microsecond)
-				if err := p.Return(ctx, source); err == nil {
+				if err := p.Return(ctx, source.Client); err == nil {
 					back.Add(1)
 					g.leave(time.Now())
 				} else {
@@ -193,7 +193,7 @@ func TestTargetSleepsUnderAParkedConnection(t *testing.T) {
 		if len(ended) != 2 {
 			t.Errorf("%d of 2 parked connections were ended", len(ended))
 		}
-		if err := p.Return(t.Context(), source); !errors.Is(err, front.ErrDozed) {
+		if err := p.Return(t.Context(), source.Client); !errors.Is(err, front.ErrDozed) {
 			t.Errorf("%v, want %v", err, front.ErrDozed)
 		}
 		after(10 * idle)
@@ -213,7 +213,7 @@ func TestParkedConnectionClaimsAgain(t *testing.T) {
 		if p.TryReturn() || c.state().Claims["a"].Active() {
 			t.Error("the claim is kept for a parked connection")
 		}
-		if err := p.Return(t.Context(), source); err != nil || !c.state().Claims["a"].Active() {
+		if err := p.Return(t.Context(), source.Client); err != nil || !c.state().Claims["a"].Active() {
 			t.Errorf("%v with claims %v, want an active one", err, c.state().Claims)
 		}
 		after(3 * idle)
@@ -235,7 +235,7 @@ func TestRetiredKeeperStaysForParkedConnections(t *testing.T) {
 		if a.over() {
 			t.Fatal("it has ended under a parked connection")
 		}
-		if err := p.Return(t.Context(), source); err != nil || !c.state().Claims["a"].Active() {
+		if err := p.Return(t.Context(), source.Client); err != nil || !c.state().Claims["a"].Active() {
 			t.Errorf("%v with claims %v, want an active one", err, c.state().Claims)
 		}
 		p = a.Park(time.Now(), func() {})
@@ -281,7 +281,7 @@ func TestParkedConnectionComesBackDuringAnOutage(t *testing.T) {
 		c.intercept(refused)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := p.Return(ctx, source); err != nil {
+		if err := p.Return(ctx, source.Client); err != nil {
 			t.Error(err)
 		}
 		wantReplicas(t, c, 3)

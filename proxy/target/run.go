@@ -8,6 +8,8 @@ import (
 
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/sleep"
 )
 
@@ -24,9 +26,11 @@ func (k *Keeper) Run(ctx context.Context) {
 			if k.end() {
 				return
 			}
+			k.tellTransitions()
+			k.tellOutcome(context.WithoutCancel(ctx))
 			timer.Stop()
-			if !action.At.IsZero() {
-				timer.Reset(action.At.Sub(now()))
+			if wait, any := k.untilNext(action); any {
+				timer.Reset(wait)
 			}
 			select {
 			case <-k.kick:
@@ -51,6 +55,17 @@ func (k *Keeper) Run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// untilNext is in how long something is to be done, if that is known.
+func (k *Keeper) untilNext(action sleep.Action) (wait time.Duration, any bool) {
+	if !action.At.IsZero() {
+		wait, any = action.At.Sub(now()), true
+	}
+	if due := k.tellDue(); !due.IsZero() && (!any || time.Until(due) < wait) {
+		wait, any = time.Until(due), true
+	}
+	return wait, any
 }
 
 // canWait reports whether what is to be done may wait for a turn. The gate is as open until then as it was.
@@ -167,12 +182,19 @@ func (k *Keeper) do(ctx context.Context, a sleep.Action, was record) {
 	case sleep.ReadLease:
 		written, err = k.config.Store.read(ctx, ns, t)
 	case sleep.Swap:
-		written, err = k.config.Store.swap(ctx, ns, t, was, a.State)
+		if a.State.Phase == sleep.Sleeping {
+			k.falls = k.reason(was.state)
+		}
+		is := record{state: a.State, history: k.history(was, a.State)}
+		written, err = k.config.Store.write(ctx, ns, t, was, is)
 	case sleep.ReadScale:
-		var selector string
-		result.Scale, selector, err = k.config.Store.scale(ctx, ns, t)
+		var w workload
+		result.Scale, w, err = k.config.Store.scale(ctx, ns, t)
+		if err == nil {
+			k.uid = w.uid
+		}
 		k.looked(err)
-		k.ask(selector, err)
+		k.ask(w.selector, err)
 	case sleep.WriteScale:
 		result.Scale, err = k.config.Store.setScale(ctx, ns, t, a.Scale, a.Replicas)
 		k.scaled(a, err)
@@ -181,6 +203,9 @@ func (k *Keeper) do(ctx context.Context, a sleep.Action, was record) {
 	}
 	result.Outcome = outcome(err)
 	k.done(a, result, was, written, err)
+	if a.Kind == sleep.Swap && result.Outcome == sleep.OK {
+		k.passed(was.state, a.State)
+	}
 	if a.Kind == sleep.Verify && err == nil && len(result.Missing) == 0 {
 		k.believe(a.Holders)
 	}
@@ -212,7 +237,17 @@ func (k *Keeper) done(a sleep.Action, r sleep.Result, was, written record, err e
 		k.config.Log.Info("target", zap.String("phase", string(a.State.Phase)), zap.Int32("replicas", a.State.Replicas),
 			zap.Duration("after", a.State.Since.Sub(was.state.Since)))
 	}
+	if r.Outcome == sleep.OK && a.Kind == sleep.Swap && wakesUp(was.state, a.State, k.config.Pod) {
+		k.began(written.history.LastWake)
+	}
 	k.swing()
+}
+
+// began notes that this process began a wake; gate.mu is held.
+func (k *Keeper) began(w *contract.Wake) {
+	if k.waking != nil {
+		k.waking.began = w.At
+	}
 }
 
 // newer reports whether a record is not older than what was observed; gate.mu is held.
@@ -240,13 +275,15 @@ func (k *Keeper) scaled(a sleep.Action, err error) {
 	if err != nil {
 		return
 	}
-	hook := k.config.OnSleep
-	if a.Replicas > 0 {
-		hook = k.config.OnWake
-		k.scaledUp(a.Replicas)
+	if a.Replicas == 0 {
+		if k.config.OnSleep != nil {
+			k.config.OnSleep(k.falls)
+		}
+		return
 	}
-	if hook != nil {
-		hook()
+	k.scaledUp(a.Replicas)
+	if k.config.OnWake != nil {
+		k.config.OnWake()
 	}
 }
 

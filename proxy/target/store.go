@@ -59,18 +59,20 @@ type record struct {
 	version string
 	uid     types.UID
 	state   sleep.State
+	history contract.History
 }
 
 func (r record) exists() bool { return r.version != "" }
 
 // recordOf reads a target's Lease. A state that cannot be read counts as a target that was just taken over: awake,
-// unclaimed, idle from now, so that damage costs a full idle time and nothing else.
+// unclaimed, idle from now, so that damage costs a full idle time and nothing else. A history that cannot be read begins anew.
 func recordOf(lease *coordinationv1.Lease, now time.Time) record {
 	state, err := sleep.Parse(lease.Annotations[contract.StateKey])
 	if err != nil {
 		state = sleep.State{Phase: sleep.Awake, Since: now}
 	}
-	return record{version: lease.ResourceVersion, uid: lease.UID, state: state}
+	history, _ := contract.ParseHistory(lease.Annotations[contract.HistoryKey])
+	return record{version: lease.ResourceVersion, uid: lease.UID, state: state, history: history}
 }
 
 func (s *Store) read(ctx context.Context, namespace string, t contract.Target) (record, error) {
@@ -84,14 +86,23 @@ func (s *Store) read(ctx context.Context, namespace string, t contract.Target) (
 	return recordOf(lease, now()), nil
 }
 
-// swap writes a state if the Lease is still as it was read, and returns the Lease as written. Without the UID, the API
+// swap writes a state, and what that makes of the history, if the Lease is still as it was read, and returns the Lease as
+// written. Without the UID, the API
 // server would make a Lease that was deleted meanwhile anew, with what an old version said.
 func (s *Store) swap(ctx context.Context, namespace string, t contract.Target, was record, state sleep.State) (record, error) {
+	return s.write(ctx, namespace, t, was, record{state: state, history: was.following(state)})
+}
+
+// write writes a state and a history, as swap does.
+func (s *Store) write(ctx context.Context, namespace string, t contract.Target, was, is record) (record, error) {
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
 		Namespace: namespace, Name: t.Lease(), ResourceVersion: was.version, UID: was.uid,
 		Labels:      map[string]string{contract.LeaseLabel: contract.LeaseTarget},
-		Annotations: map[string]string{contract.TargetKey: t.String(), contract.StateKey: state.String()},
+		Annotations: map[string]string{contract.TargetKey: t.String(), contract.StateKey: is.state.String()},
 	}}
+	if is.history != (contract.History{}) {
+		lease.Annotations[contract.HistoryKey] = is.history.String()
+	}
 	write := s.Leases.Update
 	if !was.exists() {
 		write = s.Leases.Create
@@ -100,7 +111,8 @@ func (s *Store) swap(ctx context.Context, namespace string, t contract.Target, w
 	if err != nil {
 		return record{}, fmt.Errorf("write lease %s/%s: %w", namespace, t.Lease(), err)
 	}
-	return record{version: written.ResourceVersion, uid: written.UID, state: state}, nil
+	is.version, is.uid = written.ResourceVersion, written.UID
+	return is, nil
 }
 
 func (s *Store) remove(ctx context.Context, namespace string, t contract.Target, was record) error {
@@ -111,13 +123,19 @@ func (s *Store) remove(ctx context.Context, namespace string, t contract.Target,
 	return nil
 }
 
-// scale reads a target's scale, and the selector of its pods.
-func (s *Store) scale(ctx context.Context, namespace string, t contract.Target) (sleep.Scale, string, error) {
+// workload is what the scale says of a target besides.
+type workload struct {
+	uid      types.UID
+	selector string // of its pods
+}
+
+// scale reads a target's scale.
+func (s *Store) scale(ctx context.Context, namespace string, t contract.Target) (sleep.Scale, workload, error) {
 	got, err := s.Scales.Get(ctx, namespace, t.GroupResource(), t.Name)
 	if err != nil {
-		return sleep.Scale{}, "", fmt.Errorf("read scale of %s in %s: %w", t, namespace, err)
+		return sleep.Scale{}, workload{}, fmt.Errorf("read scale of %s in %s: %w", t, namespace, err)
 	}
-	return sleep.Scale{Replicas: got.Spec.Replicas, ResourceVersion: got.ResourceVersion}, got.Status.Selector, nil
+	return sleep.Scale{Replicas: got.Spec.Replicas, ResourceVersion: got.ResourceVersion}, workload{got.UID, got.Status.Selector}, nil
 }
 
 // setScale writes the replicas of a target that is still at the resourceVersion of the scale.

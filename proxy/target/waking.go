@@ -1,10 +1,11 @@
 package target
 
 import (
-	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
+
+	"tpa.dev/tpa/proxy/contract"
 )
 
 // Stage is a part of a wake as a proxy sees it. Each begins where the one before it ended, the first one when the first
@@ -33,10 +34,14 @@ func (s Stage) String() string { return stageNames[s] }
 // waking is a wake that connections wait for here.
 type waking struct {
 	held     time.Time
-	client   netip.AddrPort
+	source   Source
 	replicas int32 // as this process has written
+	// began is the contract.Wake's At if this process began the wake; the zero time if not.
+	began time.Time
 	// ends is when each stage was over; the zero time if it was not, or not here.
 	ends [stages]time.Time
+	// over is when it was all over.
+	over time.Time
 }
 
 // end notes when a stage was over, the first time. A nil waking notes nothing.
@@ -58,6 +63,18 @@ func (w *waking) each(f func(s Stage, took time.Duration)) {
 			last = end
 		}
 	}
+}
+
+// outcome is how the wake ended, and for how long who came first had waited when the first backend was ready, or nobody waited
+// any more.
+func (w *waking) outcome() (contract.WakeOutcome, time.Duration) {
+	at, outcome := w.over, contract.WakeTimedOut
+	for _, s := range []Stage{Dial, Ready} {
+		if end := w.ends[s]; !end.IsZero() {
+			at, outcome = end, contract.WakeReady
+		}
+	}
+	return outcome, max(0, at.Sub(w.held))
 }
 
 // Dialed tells that a held connection has just been connected to a backend, by an attempt that took so long. The first
@@ -84,6 +101,10 @@ func (k *Keeper) changed() {
 
 // woke has Run report the wake, so that no connection waits for a log to be written; gate.mu is held.
 func (k *Keeper) woke() {
+	k.waking.over = time.Now()
+	if !k.waking.began.IsZero() {
+		k.tellLater(k.waking)
+	}
 	k.woken = append(k.woken, k.waking)
 	k.waking = nil
 	k.poke()
@@ -96,13 +117,19 @@ func (k *Keeper) report() {
 	k.woken = nil
 	k.gate.mu.Unlock()
 	for _, w := range woken {
-		fields := []zap.Field{zap.Time("held", w.held), zap.Stringer("for", w.client.Addr()), zap.Int32("replicas", w.replicas)}
+		fields := []zap.Field{zap.Time("held", w.held), zap.Stringer("for", w.source.Client.Addr()), zap.Int32("replicas", w.replicas)}
 		w.each(func(s Stage, took time.Duration) {
 			fields = append(fields, zap.Duration(s.String(), took))
 			if k.config.OnStage != nil {
 				k.config.OnStage(s, took)
 			}
 		})
+		if !w.began.IsZero() {
+			k.wokeUp(w)
+		}
+		if k.config.OnWoken != nil {
+			k.config.OnWoken(w.outcome())
+		}
 		text := "target: woken"
 		if w.ends[Dial].IsZero() {
 			text = "target: nobody waits any more for it to wake"

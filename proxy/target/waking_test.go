@@ -76,7 +76,7 @@ func TestWakeIsReportedOnceWithItsStages(t *testing.T) {
 			t.Fatalf("%d lines, want one", len(lines))
 		}
 		fields := lines[0].ContextMap()
-		if !fields["held"].(time.Time).Equal(held) || fields["for"] != source.Addr().String() || fields["replicas"] != int32(3) ||
+		if !fields["held"].(time.Time).Equal(held) || fields["for"] != source.Client.Addr().String() || fields["replicas"] != int32(3) ||
 			fields["ready"] != s {
 			t.Errorf("line %v", fields)
 		}

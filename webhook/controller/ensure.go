@@ -73,7 +73,7 @@ func (p *pass) defaults() contract.Defaults {
 	if err != nil {
 		note = err.Error()
 	}
-	p.said(p.namespace, "defaults", corev1.EventTypeWarning, "BadAnnotation", "ReadDefaults", note)
+	p.said(p.namespace, "defaults", corev1.EventTypeWarning, "InvalidAnnotation", "ReadDefaults", note)
 	return defaults
 }
 

@@ -467,7 +467,7 @@ func TestNamespaceDefaults(t *testing.T) {
 		t.Errorf("proxies read %v, %v", d, err)
 	}
 	var dep appsv1.Deployment
-	if k.get(contract.ProxyName, shop, &dep); *dep.Spec.Replicas != contract.DefaultProxyReplicas || !k.event("BadAnnotation") {
+	if k.get(contract.ProxyName, shop, &dep); *dep.Spec.Replicas != contract.DefaultProxyReplicas || !k.event("InvalidAnnotation") {
 		t.Errorf("%d replicas; Events: %q", *dep.Spec.Replicas, k.seen)
 	}
 	k.get(shop, "", ns)

@@ -174,6 +174,10 @@ func TestQuietEvents(t *testing.T) {
 		}
 		return l
 	}
+	used := func(l *coordinationv1.Lease) *coordinationv1.Lease {
+		l.Annotations[contract.UsageKey] = "{}"
+		return l
+	}
 	for _, tt := range []struct {
 		what          string
 		before, after client.Object
@@ -182,6 +186,7 @@ func TestQuietEvents(t *testing.T) {
 		{"a target sleeps", lease(contract.LeaseTarget, "a", ""), lease(contract.LeaseTarget, "b", ""), false},
 		{"a target is held", lease(contract.LeaseTarget, "a", ""), lease(contract.LeaseTarget, "a", "x"), true},
 		{"a proxy listens", lease(contract.LeaseProxy, "a", ""), lease(contract.LeaseProxy, "b", ""), true},
+		{"a proxy is used", lease(contract.LeaseProxy, "a", ""), used(lease(contract.LeaseProxy, "a", "")), false},
 		{"a proxy says the same", lease(contract.LeaseProxy, "a", ""), lease(contract.LeaseProxy, "a", ""), false},
 	} {
 		if got := k.r.leasesDiffer(tt.before, tt.after); got != tt.want {

@@ -78,10 +78,13 @@ func deploymentsDiffer(before, after client.Object) bool {
 }
 
 // leasesDiffer is quiet about targets that proxies put to sleep and wake: that is none of the controller's business, and
-// the most frequent event of all.
+// the most frequent event of all. Nor is what they say for people.
 func (r *Reconciler) leasesDiffer(before, after client.Object) bool {
 	a, b := before.(*coordinationv1.Lease), after.(*coordinationv1.Lease)
 	if b.Labels[contract.LeaseLabel] != contract.LeaseTarget {
+		a, b = a.DeepCopy(), b.DeepCopy()
+		delete(a.Annotations, contract.UsageKey)
+		delete(b.Annotations, contract.UsageKey)
 		return metadataDiffer(a, b)
 	}
 	return !maps.Equal(a.Labels, b.Labels) || a.Annotations[contract.TargetKey] != b.Annotations[contract.TargetKey] ||

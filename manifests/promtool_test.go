@@ -1,0 +1,70 @@
+//go:build integration
+
+package manifests
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// promtool runs it in a folder.
+func promtool(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	clients := os.Getenv("TPA_CLIENTS")
+	if clients == "" {
+		t.Fatal("TPA_CLIENTS is not set: use make integration")
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(clients, "promtool"), args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool %v: %v\n%s", args, err, out)
+	}
+}
+
+func write(t *testing.T, file string, groups []ruleGroup) {
+	t.Helper()
+	data, err := yaml.Marshal(map[string]any{"groups": groups})
+	if err == nil {
+		err = os.WriteFile(file, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRules: Prometheus takes the rules, templates included, and each alert fires when it should.
+func TestRules(t *testing.T) {
+	dir, groups := t.TempDir(), ruleGroups(t)
+	write(t, filepath.Join(dir, "whole.yml"), groups)
+	promtool(t, dir, "check", "rules", "whole.yml")
+	for _, g := range groups {
+		for i := range g.Rules {
+			g.Rules[i].Annotations = nil
+		}
+	}
+	write(t, filepath.Join(dir, "rules.yml"), groups)
+	tests, err := os.ReadFile("monitoring/rules_test.yaml")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "rules_test.yaml"), tests, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, dir, "test", "rules", "rules_test.yaml")
+}
+
+// TestExpressionsParse: those of the dashboard are PromQL.
+func TestExpressionsParse(t *testing.T) {
+	group := ruleGroup{Name: "expressions"}
+	for i, e := range expressions(t) {
+		group.Rules = append(group.Rules, rule{Alert: fmt.Sprint("e", i), Expr: e.text, Labels: map[string]string{"where": e.where}})
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "rules.yml"), []ruleGroup{group})
+	promtool(t, dir, "check", "rules", "rules.yml")
+}

@@ -1,0 +1,146 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/front"
+)
+
+// requests is a container that requests so much; empty: nothing.
+func requests(cpu, memory string) corev1.Container {
+	list := corev1.ResourceList{}
+	for name, value := range map[corev1.ResourceName]string{corev1.ResourceCPU: cpu, corev1.ResourceMemory: memory} {
+		if value != "" {
+			list[name] = resource.MustParse(value)
+		}
+	}
+	return corev1.Container{Resources: corev1.ResourceRequirements{Requests: list}}
+}
+
+func TestWhatAPodRequests(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	sidecar := requests("100m", "10Mi")
+	sidecar.RestartPolicy = &always
+	for name, tt := range map[string]struct {
+		spec corev1.PodSpec
+		want contract.Requests
+	}{
+		"nothing":      {corev1.PodSpec{Containers: []corev1.Container{requests("", "")}}, contract.Requests{}},
+		"one of two":   {corev1.PodSpec{Containers: []corev1.Container{requests("250m", "")}}, contract.Requests{CPU: 0.25}},
+		"the sum":      {corev1.PodSpec{Containers: []corev1.Container{requests("1", "1Mi"), requests("500m", "1Mi")}}, contract.Requests{CPU: 1.5, Memory: 2 << 20}},
+		"a large init": {corev1.PodSpec{InitContainers: []corev1.Container{requests("2", "1Mi")}, Containers: []corev1.Container{requests("1", "4Mi")}}, contract.Requests{CPU: 2, Memory: 4 << 20}},
+		"a sidecar":    {corev1.PodSpec{InitContainers: []corev1.Container{sidecar}, Containers: []corev1.Container{requests("1", "4Mi")}}, contract.Requests{CPU: 1.1, Memory: 14 << 20}},
+	} {
+		kept := stripPod(&corev1.Pod{Spec: tt.spec})
+		if diff := cmp.Diff(tt.want, requested([]*corev1.Pod{kept, {}})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestPlanKnowsWhatTheTargetsPodsRequest(t *testing.T) {
+	w := worldOf(active("web", 20001))
+	if got := w.Plan().Targets[web].Pod; got != (contract.Requests{}) {
+		t.Errorf("%+v without a pod", got)
+	}
+	pod := makePod("a", "web", "10.0.0.1").obj()
+	pod.Spec.Containers = append(pod.Spec.Containers, requests("250m", "1Mi"))
+	w.Pods = append(w.Pods, stripPod(pod))
+	if got, want := w.Plan().Targets[web].Pod, (contract.Requests{CPU: 0.25, Memory: 1 << 20}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// transport answers with a status, or an error.
+type transport struct {
+	code int
+	err  error
+}
+
+func (t transport) RoundTrip(*http.Request) (*http.Response, error) {
+	if t.err != nil {
+		return nil, t.err
+	}
+	return &http.Response{StatusCode: t.code, Body: http.NoBody}, nil
+}
+
+func TestAPIErrors(t *testing.T) {
+	e := newAPIErrors("shop")
+	for _, answer := range []transport{
+		{code: 200}, {code: 201}, {code: 404}, {code: 409}, {err: context.Canceled}, // no errors
+		{code: 403}, {code: 403}, {code: 500}, {err: errors.New("refused")}, {err: context.DeadlineExceeded},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := e.wrap(answer).RoundTrip(request)
+		if !errors.Is(err, answer.err) || err == nil && response.StatusCode != answer.code {
+			t.Errorf("%v: %v, %v", answer, response, err)
+		}
+		if err == nil {
+			_ = response.Body.Close()
+		}
+	}
+	want := `
+# HELP tpa_api_errors_total Requests to the API server that failed, by the HTTP status of the answer; none if there was no answer. 404 and 409, which are part of the protocol, do not count.
+# TYPE tpa_api_errors_total counter
+tpa_api_errors_total{code="403",namespace="shop"} 2
+tpa_api_errors_total{code="500",namespace="shop"} 1
+tpa_api_errors_total{code="none",namespace="shop"} 2
+`
+	if err := testutil.CollectAndCompare(e.byCode, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where clocks differ, a counter stays where it is for a moment. It falls with a history that begins anew.
+func TestCountersDoNotFall(t *testing.T) {
+	m := newMetrics("shop")
+	for _, tt := range []struct{ is, want float64 }{{100, 100}, {90, 100}, {101, 101}, {101, 101}, {30, 30}, {31, 31}} {
+		h := contract.History{Asleep: tt.is, Saved: contract.Saved{Replicas: 2 * tt.is}}
+		if got := m.show(web, h); got.Asleep != tt.want || got.Saved.Replicas != 2*tt.want {
+			t.Errorf("%g: shown %+v, want %g", tt.is, got, tt.want)
+		}
+	}
+}
+
+func TestSeriesOfAServiceGoWithItsLastConnection(t *testing.T) {
+	m := server(t)
+	m.keeping = t.Context()
+	m.options.DrainTimeout = time.Minute
+	serve := func(uids ...types.UID) {
+		plan := Plan{Services: map[types.UID]ServicePlan{}}
+		for _, uid := range uids {
+			plan.Services[uid] = ServicePlan{Name: "web"}
+		}
+		m.serveLocked(plan)
+		m.drains.Wait()
+	}
+	serve("x")
+	m.metrics.held("web", time.Second, front.Relayed)
+	m.metrics.held("db", time.Second, front.Relayed)
+	serve("y") // another one of the same name
+	if n := testutil.CollectAndCount(m, "tpa_hold_duration_seconds"); n != 2 {
+		t.Errorf("%d series of holds, want those of both Services", n)
+	}
+	serve()
+	if n := testutil.CollectAndCount(m, "tpa_hold_duration_seconds"); n != 1 {
+		t.Errorf("%d series of holds, want those of the other Service", n)
+	}
+	if n := testutil.CollectAndCount(m, "tpa_connections_total"); n != 0 {
+		t.Errorf("%d series of connections of a Service that is gone", n)
+	}
+}
