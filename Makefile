@@ -20,6 +20,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -name '*_test.go' 2>/dev/null)
 HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
+ARCHES      ?= amd64 arm64
 KUSTOMIZE   := go run sigs.k8s.io/kustomize/kustomize/v5@v5.8.2
 INTEGRATION := ./manifests ./test/apiserver/... ./test/install/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
 PEERS       := /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
@@ -30,7 +31,7 @@ SOAK_IMAGES := bin/images/tpa-proxy-skewed.tar
 
 .PHONY: help
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2} /^##@/{print "\n" substr($$0, 5)}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2} /^##@/{print "\n" substr($$0, 5)}' Makefile
 
 ##@ Build
 .PHONY: build
@@ -55,6 +56,16 @@ images: $(IMAGES) ## TPA's images from the Dockerfiles, into bin/images/ (BUILDE
 
 bin/images/tpa-%.tar: Dockerfile.% .dockerignore LICENSE bin/images/.from $(SOURCES)
 	@BUILDER='$(BUILDER)' BASE='$(BASE)' test/images/dockerfile.sh $* $@
+
+.PHONY: images-arch
+images-arch: $(foreach arch,$(ARCHES),$(IMAGES:bin/images/%=bin/images/$(arch)/%)) ## the same for each of ARCHES='amd64 arm64', and a look at what is in them
+	@for arch in $(ARCHES); do go run ./test/images/inspect "$$arch" bin/images/"$$arch"/*.tar; done
+
+define ARCH_IMAGES
+bin/images/$(1)/tpa-%.tar: Dockerfile.% .dockerignore LICENSE bin/images/.from $$(SOURCES) test/images/dockerfile.sh
+	@BUILDER='$$(BUILDER)' BASE='$$(BASE)' test/images/dockerfile.sh $$* $$@ $(1)
+endef
+$(foreach arch,$(ARCHES),$(eval $(call ARCH_IMAGES,$(arch))))
 
 # Changes when BUILDER or BASE does.
 bin/images/.from: FORCE

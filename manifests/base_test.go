@@ -120,7 +120,7 @@ func TestNoPowerToTake(t *testing.T) {
 }
 
 func TestEachRuleSaysWhy(t *testing.T) {
-	for _, file := range []string{"base/rbac-controller.yaml", "base/rbac-proxy.yaml"} {
+	for _, file := range []string{"base/rbac-controller.yaml", "base/rbac-proxy.yaml", "chart/templates/uninstall.yaml"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# dockerfile.sh NAME OUT.tar builds Dockerfile.NAME and saves localhost/tpa-NAME:dev as a docker-archive.
+# dockerfile.sh NAME OUT.tar [ARCH] builds Dockerfile.NAME and saves localhost/tpa-NAME:dev as a docker-archive. With ARCH,
+# such as arm64, the image is for that architecture, whatever this machine's is, and its tag is dev-ARCH.
 #
 # Without a registry: the builder image is busybox with this machine's Go toolchain mounted, the final image starts from
 # scratch, and modules come from this machine's cache. BUILDER and BASE name other images.
 set -euo pipefail
 
-name=$1 out=$2 image=localhost/tpa-$1:dev
+name=$1 out=$2 arch=${3:-} image=localhost/tpa-$1:dev${3:+-$3}
 cd "$(dirname "$0")/../.."
 test/images/packages.sh /usr/bin/buildah=buildah /bin/busybox=busybox-static
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tpa-images
-log=$cache/$name.log
+log=$cache/$name${arch:+-$arch}.log
 mkdir -p "$cache" "$(dirname "$out")"
 exec 9>"$cache/lock"
 flock 9
@@ -28,6 +29,8 @@ if [[ -z ${BUILDER:-} ]]; then
   b commit -q "$container" "$BUILDER" >/dev/null
   args+=(-v "$(go env GOROOT):/usr/local/go:ro" --pull-never)
 fi
+[[ -z $arch ]] || args+=(--platform "linux/$arch")
+args+=(--build-arg "BUILDPLATFORM=linux/$(go env GOHOSTARCH)") # which this buildah does not know by itself
 args+=(-v "$(go env GOMODCACHE):/go/pkg/mod" -v "$(go env GOCACHE):/root/.cache/go-build")
 
 echo "building $image"

@@ -149,15 +149,20 @@ func until(t *testing.T, what string, look func(context.Context) error) {
 	}
 }
 
-// uninstall runs helm, and the hook's Job when it turns up.
 func (r *release) uninstall() error {
+	r.Helper()
+	return r.uninstallBy(func() error { return r.run("", "uninstall", "tpa", "--timeout=2m") })
+}
+
+// uninstallBy runs helm, and the hook's Job when it turns up.
+func (r *release) uninstallBy(helm func() error) error {
 	r.Helper()
 	if r.hooks == nil {
 		r.hooks = map[types.UID]bool{}
 	}
 	r.said = ""
 	ended := make(chan error, 1)
-	go func() { ended <- r.run("", "uninstall", "tpa", "--timeout=2m") }()
+	go func() { ended <- helm() }()
 	job := &batchv1.Job{}
 	until(r.T, "the hook", func(ctx context.Context) error {
 		select {
