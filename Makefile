@@ -20,7 +20,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES     := go.mod go.sum $(shell find cmd proxy webhook -name '*.go' -not -name '*_test.go' 2>/dev/null)
 HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name go.sum 2>/dev/null)
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
-INTEGRATION := ./test/apiserver/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
+INTEGRATION := ./cmd/kubectl-tpa/... ./test/apiserver/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
 PEERS       := /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 BENCH_NEEDS := test/images/packages.sh /bin/ip=iproute2 /sbin/sysctl=procps $(PEERS)
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
@@ -33,9 +33,9 @@ help: ## show this
 
 ##@ Build
 .PHONY: build
-build: bin/webhook bin/proxy bin/cluster ## the binaries, into bin/
+build: bin/webhook bin/proxy bin/kubectl-tpa bin/cluster ## the binaries, into bin/
 
-bin/webhook bin/proxy: bin/%: $(SOURCES)
+bin/webhook bin/proxy bin/kubectl-tpa: bin/%: $(SOURCES)
 	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/$*
 
 bin/cluster: $(HARNESS)

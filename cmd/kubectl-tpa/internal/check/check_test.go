@@ -77,7 +77,9 @@ func TestImagesOfProxies(t *testing.T) {
 }
 
 func TestProxies(t *testing.T) {
-	service := func(namespace string) corev1.Service { return corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}} }
+	service := func(namespace string) corev1.Service {
+		return corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}}
+	}
 	services := []corev1.Service{service("a"), service("a"), service("b")}
 	for _, tt := range []struct {
 		name    string
