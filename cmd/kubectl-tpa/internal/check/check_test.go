@@ -81,6 +81,9 @@ func TestProxies(t *testing.T) {
 		return corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}}
 	}
 	services := []corev1.Service{service("a"), service("a"), service("b")}
+	if got := judgeProxies(nil, nil); len(got) != 1 || got[0].Mark != Good {
+		t.Errorf("nothing to serve: %+v", got)
+	}
 	for _, tt := range []struct {
 		name    string
 		proxies []appsv1.Deployment
