@@ -22,7 +22,7 @@ HARNESS     := $(shell find test/cluster -name '*.go' -o -name go.mod -o -name g
 IMAGES      := bin/images/tpa-webhook.tar bin/images/tpa-proxy.tar
 ARCHES      ?= amd64 arm64
 KUSTOMIZE   := go run sigs.k8s.io/kustomize/kustomize/v5@v5.8.2
-INTEGRATION := ./manifests ./test/apiserver/... ./test/install/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
+INTEGRATION := ./cmd/kubectl-tpa/... ./manifests ./test/apiserver/... ./test/install/... ./test/integration/... ./test/truth/... ./test/size/... ./test/bench/... ./test/limits/...
 PEERS       := /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 BENCH_NEEDS := test/images/packages.sh /bin/ip=iproute2 /sbin/sysctl=procps $(PEERS)
 TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
@@ -35,9 +35,9 @@ help: ## show this
 
 ##@ Build
 .PHONY: build
-build: bin/webhook bin/proxy bin/cluster ## the binaries, into bin/
+build: bin/webhook bin/proxy bin/kubectl-tpa bin/cluster ## the binaries, into bin/
 
-bin/webhook bin/proxy: bin/%: $(SOURCES)
+bin/webhook bin/proxy bin/kubectl-tpa: bin/%: $(SOURCES)
 	CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/$*
 
 bin/cluster: $(HARNESS)

@@ -77,8 +77,13 @@ func TestImagesOfProxies(t *testing.T) {
 }
 
 func TestProxies(t *testing.T) {
-	service := func(namespace string) corev1.Service { return corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}} }
+	service := func(namespace string) corev1.Service {
+		return corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}}
+	}
 	services := []corev1.Service{service("a"), service("a"), service("b")}
+	if got := judgeProxies(nil, nil); len(got) != 1 || got[0].Mark != Good {
+		t.Errorf("nothing to serve: %+v", got)
+	}
 	for _, tt := range []struct {
 		name    string
 		proxies []appsv1.Deployment

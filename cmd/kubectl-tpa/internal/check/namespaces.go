@@ -51,6 +51,9 @@ func judgeProxies(services []corev1.Service, deployments []appsv1.Deployment) []
 			lines = append(lines, note(look, "namespace %s has %d of %d proxies ready", svc.Namespace, d.Status.ReadyReplicas, *d.Spec.Replicas))
 		}
 	}
+	if len(services) == 0 {
+		return []Line{good("no Service is managed yet")}
+	}
 	if len(lines) == 0 {
 		lines = []Line{good("%d managed Services in %d namespaces, all proxies are ready", len(services), len(seen))}
 	}

@@ -27,9 +27,10 @@ type Client struct {
 	Host string
 }
 
-// New returns a Client. It makes no request.
-func New(config *rest.Config) (*Client, error) {
+// New returns a Client, which hands over what the API server warns of. It makes no request.
+func New(config *rest.Config, warnings rest.WarningHandler) (*Client, error) {
 	config = rest.CopyConfig(config)
+	config.WarningHandler = warnings
 	config.QPS, config.Burst = queriesPerSecond, burst
 	typed, err := kubernetes.NewForConfig(config)
 	if err != nil {

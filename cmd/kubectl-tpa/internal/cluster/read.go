@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -223,7 +224,7 @@ func (c *Client) ReadMore(ctx context.Context, n *view.Namespace, service string
 	if ok, err := allowed(err); err != nil {
 		return err
 	} else if ok {
-		n.Events = events.Items
+		n.Events = append([]eventsv1.Event{}, events.Items...) // not nil, even if there are none
 	}
 	i := slices.IndexFunc(n.Services, func(svc *corev1.Service) bool { return svc.Name == service })
 	if i < 0 {

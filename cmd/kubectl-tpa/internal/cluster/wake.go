@@ -2,10 +2,12 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tpa.dev/tpa/proxy/contract"
@@ -31,6 +33,9 @@ func (c *Client) Wake(ctx context.Context, namespace string, t contract.Target, 
 		}
 		if state.Phase != sleep.Sleeping {
 			scale, err := c.scales.Get(ctx, namespace, t.GroupResource(), t.Name)
+			if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+				return fail(errors.New("it does not exist"))
+			}
 			if err != nil {
 				return fail(err)
 			}

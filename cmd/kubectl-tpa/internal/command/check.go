@@ -2,6 +2,7 @@ package command
 
 import (
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 
 	"tpa.dev/tpa/cmd/kubectl-tpa/internal/check"
 )
@@ -25,6 +26,7 @@ Below each ✗ and ! stands how to mend it.`,
   kubectl tpa check -n shop`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.warnings = rest.NoWarnings{} // of what is sent as a trial
 			c, home, err := a.connect()
 			if err != nil {
 				return err

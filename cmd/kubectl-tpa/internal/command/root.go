@@ -7,11 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/rest"
 
 	"tpa.dev/tpa/cmd/kubectl-tpa/internal/cluster"
 )
@@ -23,6 +26,8 @@ type app struct {
 	// own is TPA's own namespace.
 	own     string
 	version string
+	// warnings are what the API server warns of.
+	warnings rest.WarningHandler
 }
 
 // errSilent is a failure of which everything has been said.
@@ -30,12 +35,10 @@ var errSilent = errors.New("failed")
 
 // Run runs a command line and returns the exit code.
 func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams, version string) int {
-	a := &app{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), version: version}
+	a := &app{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), version: version,
+		warnings: rest.NewWarningWriter(streams.ErrOut, rest.WarningWriterOptions{Deduplicate: true})}
 	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(streams.In)
-	root.SetOut(streams.Out)
-	root.SetErr(streams.ErrOut)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -51,6 +54,14 @@ func text(err error) string {
 	if status, ok := err.(apierrors.APIStatus); ok {
 		return fmt.Sprintf("Error from server (%s): %s", status.Status().Reason, err)
 	}
+	var request *url.Error
+	if utilnet.IsConnectionRefused(err) && errors.As(err, &request) {
+		host := request.URL
+		if u, err := url.Parse(request.URL); err == nil {
+			host = u.Host
+		}
+		return fmt.Sprintf("The connection to the server %s was refused - did you specify the right host or port?", host)
+	}
 	return "error: " + err.Error()
 }
 
@@ -64,6 +75,9 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetIn(a.In)
+	root.SetOut(a.Out) // before complete: cobra's completion command notes where it goes
+	root.SetErr(a.ErrOut)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
 	})
@@ -84,6 +98,6 @@ func (a *app) connect() (*cluster.Client, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	c, err := cluster.New(config)
+	c, err := cluster.New(config, a.warnings)
 	return c, namespace, err
 }

@@ -34,7 +34,12 @@ func (n *Namespace) problems(svc *corev1.Service, s Service, plan services.Plan)
 	var found []Problem
 	switch s.Phase {
 	case contract.Pending:
-		found = n.pending(svc)
+		for _, t := range s.Targets {
+			if missing := plan.Targets[t.Target].Missing; missing != "" {
+				found = append(found, Problem{What: missing})
+			}
+		}
+		found = append(found, n.pending(svc)...)
 	case contract.Restoring:
 		if s.Ready == 0 {
 			found = append(found, Problem{What: "no pod is ready: " + services.WhyNotReady(n.pods(contract.Target{}, svc))})
@@ -82,9 +87,7 @@ func (n *Namespace) pending(svc *corev1.Service) []Problem {
 	}
 	switch {
 	case n.ProxyKnown && n.Proxy == nil:
-		return append(found, Problem{
-			fmt.Sprintf("there is no Deployment %s in namespace %s yet", contract.ProxyName, n.Name), "kubectl tpa check",
-		})
+		return append(found, n.noDeployment())
 	case n.Proxy != nil && n.Proxy.Status.ReadyReplicas == 0:
 		return append(found, n.noProxy("connections do not pass the proxies until one is ready"))
 	}
@@ -109,6 +112,9 @@ func (n *Namespace) pending(svc *corev1.Service) []Problem {
 
 func (n *Namespace) active(svc *corev1.Service, s Service, plan services.Plan) []Problem {
 	var found []Problem
+	if n.ProxyKnown && n.Proxy == nil {
+		found = append(found, n.noDeployment())
+	}
 	if n.Proxy != nil && n.Proxy.Status.ReadyReplicas == 0 {
 		found = append(found, n.noProxy("nothing wakes and nothing sleeps until one is ready"))
 	}
@@ -134,6 +140,10 @@ func (n *Namespace) active(svc *corev1.Service, s Service, plan services.Plan) [
 		}
 	}
 	return found
+}
+
+func (n *Namespace) noDeployment() Problem {
+	return Problem{fmt.Sprintf("there is no Deployment %s in namespace %s", contract.ProxyName, n.Name), "kubectl tpa check"}
 }
 
 // noProxy says why no proxy is ready.

@@ -137,7 +137,7 @@ func TestProblems(t *testing.T) {
 			w := shop().service("web", contract.Pending, contract.TargetKey, "web")
 			w.Proxy = nil
 			return w
-		}(), "there is no Deployment tpa-proxy in namespace shop yet"},
+		}(), "there is no Deployment tpa-proxy in namespace shop"},
 		{"no proxy", func() world {
 			w := shop().service("web", contract.Active, contract.TargetKey, "web")
 			w.Proxy.Status.ReadyReplicas = 0

@@ -1,0 +1,172 @@
+//go:build integration
+
+package command
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/test/apiserver"
+)
+
+// certManagerCRDs are kinds of cert-manager's names, which take anything.
+const certManagerCRDs = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: certificates.cert-manager.io}
+spec:
+  group: cert-manager.io
+  names: {kind: Certificate, plural: certificates}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: issuers.cert-manager.io}
+spec:
+  group: cert-manager.io
+  names: {kind: Issuer, plural: issuers}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`
+
+// documents reads YAML.
+func (s *shop) documents(text string) []*unstructured.Unstructured {
+	s.Helper()
+	var objects []*unstructured.Unstructured
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader([]byte(text)), 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		if err := decoder.Decode(object); errors.Is(err, io.EOF) {
+			return objects
+		} else if err != nil {
+			s.Fatal(err)
+		}
+		objects = append(objects, object)
+	}
+}
+
+// available creates a Deployment of the manifests, and says that its pods are available.
+func (s *shop) available(d *appsv1.Deployment) {
+	s.Helper()
+	s.must(server.Admin.Create(s.Context(), d))
+	n := *d.Spec.Replicas
+	d.Status = appsv1.DeploymentStatus{Replicas: n, ReadyReplicas: n, AvailableReplicas: n}
+	s.must(server.Admin.Status().Update(s.Context(), d))
+}
+
+// TestCheck: each thing that is missing is told with how to mend it, and when nothing is, the exit code is 0.
+func TestCheck(t *testing.T) {
+	s := openShop(t)
+	got := s.run(t.Context(), "", &buffer{}, "check", "--tpa-namespace=nowhere")
+	s.contains(got.out, "✓ Kubernetes v1.", "✗ cert-manager is not installed", "mend: install cert-manager: https://",
+		"! TPA is not installed: there is no namespace nowhere", "✓ you may install TPA")
+	if got.code != 1 || got.err != "" {
+		t.Errorf("without cert-manager: exit code %d, %q", got.code, got.err)
+	}
+
+	for _, crd := range s.documents(certManagerCRDs) {
+		s.must(server.Admin.Create(t.Context(), crd))
+	}
+	s.eventually("the kinds of cert-manager", func() bool {
+		return s.run(t.Context(), "", &buffer{}, "check", "--tpa-namespace=nowhere").code == 0
+	})
+	got = s.run(t.Context(), "", &buffer{}, "check")
+	s.contains(got.out, "✓ TPA is installed in namespace tpa-system", "has both entries and their CA bundles",
+		"✗ there is no Deployment tpa-webhook in namespace tpa-system", "✓ entry managed.tpa.dev answers (dry run in namespace "+s.ns+")",
+		"✓ entry optin.tpa.dev refuses a bad annotation", "✗ the webhook's certificate:")
+	if got.code != 1 {
+		t.Errorf("without a webhook: exit code %d", got.code)
+	}
+	var leftover corev1.ServiceList
+	s.must(server.Admin.List(t.Context(), &leftover, client.InNamespace(s.ns)))
+	if len(leftover.Items) != 0 {
+		t.Errorf("the dry runs left %v", leftover.Items)
+	}
+
+	s.install()
+	if got = s.run(t.Context(), "", &buffer{}, "check"); got.code != 0 || strings.Contains(got.out, "✗") {
+		t.Errorf("all is there: exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	s.contains(got.out, "✓ 2 of 2 pods of Deployment tpa-webhook are available", "✓ the webhook's certificate is good for",
+		"✓ kubectl tpa is v0.1.0, the webhook is tpa.dev/tpa-webhook", "✓ you may annotate Services and scale targets in namespace "+s.ns)
+	s.contains(s.does("version"), "TPA: tpa.dev/tpa-webhook")
+
+	got = s.run(t.Context(), s.user(), &buffer{}, "check")
+	s.contains(got.out, "! namespace tpa-system:", "you may not create Services in namespace "+s.ns+", so entry managed.tpa.dev is not tried",
+		"! you may not patch services in namespace "+s.ns+", so you cannot annotate Services")
+	if got.code != 0 {
+		t.Errorf("who may do nothing: exit code %d\n%s", got.code, got.out)
+	}
+}
+
+// install brings what the manifests have besides the rights, as if it ran.
+func (s *shop) install() {
+	s.Helper()
+	data, err := os.ReadFile("../../../../manifests/base/deployment.yaml")
+	s.must(err)
+	for _, object := range s.documents(string(data)) {
+		if object.GetKind() == "Deployment" {
+			content, err := object.MarshalJSON()
+			s.must(err)
+			d := &appsv1.Deployment{}
+			s.must(yaml.Unmarshal(content, d))
+			d.Spec.Template.Spec.Containers[0].Image = "tpa.dev/tpa-webhook:v0.1.0"
+			s.available(d)
+		}
+	}
+	certificate := s.documents(`{apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: tpa-webhook, namespace: tpa-system},
+		status: {notAfter: "` + time.Now().Add(20*24*time.Hour).UTC().Format(time.RFC3339) + `", conditions: [{type: Ready, status: "True"}]}}`)[0]
+	s.must(server.Admin.Create(s.Context(), certificate))
+}
+
+// TestUninstall: it waits until nothing is managed any more, and says what to do then.
+func TestUninstall(t *testing.T) {
+	s := openShop(t)
+	s.fails("", "error: there is no namespace nowhere: TPA is not installed", "uninstall", "--tpa-namespace=nowhere")
+	s.app("web", 1)
+	own := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: apiserver.Namespace}}
+	defer func() {
+		s.must(server.Admin.Patch(t.Context(), own, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"`+contract.UninstallLabel+`":null}}}`))))
+	}()
+	s.fails("", "TPA still holds\n  service "+s.ns+"/web\nNothing was removed.", "uninstall", "--timeout=1s")
+	s.must(server.Admin.Get(t.Context(), client.ObjectKeyFromObject(own), own))
+	if own.Labels[contract.UninstallLabel] != contract.UninstallTrue {
+		t.Errorf("labels %v: TPA is not asked to give Services back", own.Labels)
+	}
+	var services corev1.ServiceList
+	s.must(server.Admin.List(t.Context(), &services, client.MatchingLabels{contract.ManagedLabel: contract.ManagedTrue}))
+	done, out := make(chan result, 1), &buffer{}
+	go func() { done <- s.run(t.Context(), "", out, "uninstall", "--timeout=1m") }()
+	s.eventually("progress", func() bool { return strings.Contains(out.String(), "restoring: ") })
+	for i := range services.Items {
+		s.must(server.Admin.Delete(t.Context(), &services.Items[i]))
+	}
+	got := <-done
+	s.contains(got.out, "every Service is awake and as it was", "kubectl delete mutatingwebhookconfiguration tpa", "kubectl delete -k manifests/base")
+	if got.code != 0 {
+		t.Errorf("exit code %d: %s", got.code, got.err)
+	}
+}
