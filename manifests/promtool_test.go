@@ -3,12 +3,16 @@
 package manifests
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
 
@@ -67,4 +71,28 @@ func TestExpressionsParse(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "rules.yml"), []ruleGroup{group})
 	promtool(t, dir, "check", "rules", "rules.yml")
+}
+
+// TestMonitoringBuilds: kubectl apply -k takes the folder, and Grafana's sidecar finds the dashboard.
+func TestMonitoringBuilds(t *testing.T) {
+	kubectl := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl")
+	out, err := exec.CommandContext(t.Context(), kubectl, "kustomize", "monitoring").Output()
+	if err != nil {
+		t.Fatalf("kubectl kustomize: %v", err)
+	}
+	found := map[string]int{}
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(out)))
+	for doc, err := reader.Read(); err == nil; doc, err = reader.Read() {
+		var object metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal(doc, &object); err != nil {
+			t.Fatal(err)
+		}
+		found[object.Kind]++
+		if object.Kind == "ConfigMap" && object.Labels["grafana_dashboard"] != "1" {
+			t.Errorf("labels %v of the dashboard", object.Labels)
+		}
+	}
+	if found["PodMonitor"] != 2 || found["PrometheusRule"] != 1 || found["ConfigMap"] != 1 || found["Secret"] != 1 {
+		t.Errorf("found %v", found)
+	}
 }

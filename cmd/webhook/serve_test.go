@@ -41,7 +41,7 @@ func TestServes(t *testing.T) {
 
 	roots, dir := newCertificate(t)
 	opts := options{
-		metricsAddress: "0", probeAddress: freeAddress(t), certDir: dir, namespace: "tpa-system", serviceAccount: "tpa-webhook",
+		metricsAddress: freeAddress(t), metricsSecure: true, probeAddress: freeAddress(t), certDir: dir, namespace: "tpa-system", serviceAccount: "tpa-webhook",
 	}
 	address := freeAddress(t)
 	if _, err := fmt.Sscanf(address, "127.0.0.1:%d", &opts.webhookPort); err != nil {
@@ -74,6 +74,14 @@ func TestServes(t *testing.T) {
 		TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true,
 	}}
 	admit(t, client, address)
+	response, err := client.Get("https://" + opts.metricsAddress + "/metrics") // which the same certificate is for
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode == http.StatusOK {
+		t.Error("somebody without a token may read the metrics")
+	}
 	stop()
 	admit(t, client, address)
 	if err := <-ended; err != nil {

@@ -11,7 +11,7 @@ import (
 type Usage struct {
 	// At is when it was written, by the proxy's clock.
 	At time.Time `json:"at"`
-	// Services holds those that have a connection now, by name.
+	// Services holds those that have a connection now, by name; not all of them where they are too many for an annotation.
 	Services map[string]ServiceUsage `json:"services,omitempty"`
 }
 

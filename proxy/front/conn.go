@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"tpa.dev/tpa/proxy/backend"
@@ -30,6 +31,10 @@ type conn struct {
 	port   *port
 	client *tcp.Conn
 	place  place
+	since  time.Time   // when it was accepted
+	uses   atomic.Bool // whether it counts as use of the target, or wakes it
+
+	before, next *conn // in s.conns; guarded by s.mu
 
 	act     *relay.Activity // that it counts in, from when it is admitted
 	target  Target          // that counts it as use; nil if none does
@@ -42,13 +47,13 @@ type conn struct {
 // accepted takes a connection from the loop that accepts, which it must not keep waiting.
 func (s *Service) accepted(p *port, client *tcp.Conn) {
 	s.stats.accepted.Add(1)
-	c := &conn{s: s, port: p, client: client}
+	c := &conn{s: s, port: p, client: client, since: time.Now()}
 	c.place.conn = c
 	s.mu.Lock()
 	closed := s.closed
-	full := !closed && !s.config.Connections.AcquireShare(int64(len(s.conns)))
+	full := !closed && !s.config.Connections.AcquireShare(int64(s.conns.n))
 	if !closed && !full {
-		s.conns[c] = struct{}{}
+		s.conns.add(c)
 	}
 	s.mu.Unlock()
 	switch {
@@ -136,6 +141,7 @@ func (c *conn) tryAdmit(settings *Settings) bool {
 // counted notes that the target counts the connection.
 func (c *conn) counted(settings *Settings) {
 	c.act, c.target = &c.s.stats.counted, settings.Target
+	c.uses.Store(true)
 	if isOpen(settings.Target) {
 		c.uncount = c.s.countLater(c.from())
 	}
@@ -158,6 +164,7 @@ func (c *conn) admit(settings *Settings) error {
 	if err != nil {
 		return err
 	}
+	c.uses.Store(true)
 	err = settings.Target.Acquire(ctx, c.from())
 	switch {
 	case err == nil:
@@ -260,7 +267,7 @@ func (c *conn) ended(e end) {
 	c.s.stats.ended[e.outcome].Add(1)
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	delete(c.s.conns, c)
+	c.s.conns.remove(c)
 	c.s.noteEmpty()
 }
 

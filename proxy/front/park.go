@@ -32,7 +32,7 @@ type end struct {
 // sweepLater has connections looked at in a while, if there is a reason to. The caller holds s.mu.
 func (s *Service) sweepLater() {
 	after := s.settings.Load().ParkAfter
-	if after <= 0 || s.sweepDue || s.closed || len(s.conns) == 0 {
+	if after <= 0 || s.sweepDue || s.closed || s.conns.n == 0 {
 		return
 	}
 	s.sweepDue = true
@@ -71,7 +71,7 @@ func (s *Service) sweepable() (conns []*conn, since time.Time) {
 		return nil, since
 	}
 	s.sweepDue = false
-	for c := range s.conns {
+	for c := range s.conns.all() {
 		if c.session != nil {
 			conns = append(conns, c)
 		}
@@ -85,7 +85,7 @@ func (s *Service) recalled(settings *Settings) (sessions []*relay.Session) {
 	if settings.parks() || s.stats.parked.Load() == 0 {
 		return nil
 	}
-	for c := range s.conns {
+	for c := range s.conns.all() {
 		if c.session != nil {
 			sessions = append(sessions, c.session)
 		}
@@ -113,6 +113,7 @@ func (c *conn) Park(last time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.place = c.target.Park(last, c.session.End)
+	c.uses.Store(false)
 	return true
 }
 
@@ -133,6 +134,7 @@ func (c *conn) Wake() bool {
 // unparked notes that the connection has left its place. The caller holds parking.mu.
 func (c *conn) unparked() {
 	c.parking.place = nil
+	c.uses.Store(true)
 	c.s.stats.parked.Add(-1)
 }
 

@@ -44,7 +44,7 @@ type Service struct {
 	mu    sync.Mutex
 	ports map[uint16]*port
 	pools map[uint16]*backend.Pool // outlive their ports, for the connections that are held
-	conns map[*conn]struct{}
+	conns conns
 	// uncounted are those of them that no Target counts yet.
 	uncounted map[*uncounted]struct{}
 	empty     chan struct{} // if somebody waits for conns to be empty, closed when they are
@@ -76,7 +76,6 @@ func New(config Config) *Service {
 		config: config,
 		ports:  make(map[uint16]*port),
 		pools:  make(map[uint16]*backend.Pool),
-		conns:  make(map[*conn]struct{}),
 
 		uncounted: make(map[*uncounted]struct{}),
 	}
@@ -253,9 +252,9 @@ func (s *Service) abort() int {
 	s.mu.Lock()
 	s.closed = true
 	s.stopSweeping()
-	n := len(s.conns)
+	n := s.conns.n
 	sessions := make([]*relay.Session, 0, n)
-	for c := range s.conns {
+	for c := range s.conns.all() {
 		if c.session != nil {
 			sessions = append(sessions, c.session)
 		}
@@ -282,7 +281,7 @@ func (s *Service) whenEmpty() <-chan struct{} {
 
 // noteEmpty tells those who wait if there is no connection. The caller holds s.mu.
 func (s *Service) noteEmpty() {
-	if s.empty != nil && len(s.conns) == 0 {
+	if s.empty != nil && s.conns.n == 0 {
 		close(s.empty)
 		s.empty = nil
 	}

@@ -68,6 +68,7 @@ type Manager struct {
 
 	announcer *announcer
 	teller    *teller
+	reporter  *reporter
 	lateness  lateness
 
 	keeping     context.Context // of the keepers
@@ -115,6 +116,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	writers.Go(func() { m.ack.run(background) })
 	writers.Go(func() { m.announcer.run(background) })
 	writers.Go(func() { m.teller.run(background) })
+	writers.Go(func() { m.reporter.run(background) })
 	reconciling := make(chan struct{})
 	go func() { defer close(reconciling); m.loop(background) }()
 	m.poke()

@@ -50,6 +50,7 @@ func New(config *rest.Config, options Options, log *zap.Logger) (*Manager, error
 		problems:     map[types.UID]string{},
 		notReady:     fmt.Errorf("namespace %s is not listed yet", options.Namespace),
 	}
+	m.reporter = newReporter(c.Leases, log, options, m.usage)
 	m.teller = &teller{
 		events: c.Events, log: log, options: options, services: m.toldServices, kind: c.Scales.Kind, queue: make(chan happening, maxUntold),
 	}

@@ -64,7 +64,8 @@ func rest(ctx context.Context, o options, out io.Writer) error {
 		do   func(context.Context) error
 	}{
 		{"start a pair of proxies", c.start}, {"all awake", c.peaceful("all awake")}, {"wake one of them", c.wakes},
-		{"start the pair again", c.restart}, {"all fall asleep", c.fallAsleep}, {"all asleep", c.peaceful("all asleep")},
+		{"start the pair again", c.restart}, {"all fall asleep", c.fallAsleep}, {"look for the Events", c.told},
+		{"all asleep", c.peaceful("all asleep")},
 		{"wake one of them", c.wakes},
 	} {
 		say("%s", step.what)

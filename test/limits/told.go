@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// told looks whether the API server has an Event of each sleep on the Deployment, as `kubectl describe` finds it, and on the Service.
+func (c *calmness) told(ctx context.Context) error {
+	in := client.InNamespace(c.full.namespace)
+	var deployments appsv1.DeploymentList
+	var services corev1.ServiceList
+	var events corev1.EventList
+	for _, list := range []client.ObjectList{&deployments, &services, &events} {
+		if err := c.w.api.Admin.List(ctx, list, in); err != nil {
+			return err
+		}
+	}
+	has := map[corev1.ObjectReference]bool{}
+	for _, e := range events.Items {
+		if e.Reason == "ScaledToZero" {
+			has[e.InvolvedObject] = true
+		}
+	}
+	about := func(apiVersion, kind string, o client.Object) error {
+		ref := corev1.ObjectReference{APIVersion: apiVersion, Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID()}
+		if !has[ref] {
+			return fmt.Errorf("no Event says that %s %s sleeps", kind, o.GetName())
+		}
+		return nil
+	}
+	for i := range deployments.Items {
+		if err := about("apps/v1", "Deployment", &deployments.Items[i]); err != nil {
+			return err
+		}
+	}
+	for i := range services.Items {
+		if err := about("v1", "Service", &services.Items[i]); err != nil {
+			return err
+		}
+	}
+	c.row("Events of that", "one on each of %d Deployments and Services", len(deployments.Items)+len(services.Items))
+	return nil
+}
