@@ -10,7 +10,7 @@
 # All but the images are the same bytes each time (make release-check).
 #
 # VERSION    such as v0.1.0; a tag of that name must be the last commit, if there is one
-# REGISTRY   where the images will be, for install.yaml and the chart
+# REGISTRY   where install.yaml and the chart take the images from (default: as the manifests say)
 # DIST       default: dist
 # ONLY       some of: binaries images chart sbom (default: all)
 set -euo pipefail
@@ -45,8 +45,7 @@ git checkout -q --detach "$commit"
 missing=()
 need() { [[ -e $1 ]] || missing+=("$1"); }
 target() { make -n "$1" >/dev/null 2>&1 || missing+=("make $1"); }
-if wants binaries; then need cmd/kubectl-tpa; fi
-if wants sbom; then for program in "${programs[@]}"; do need "cmd/$program"; done; fi
+for program in "${programs[@]}"; do need "cmd/$program"; done
 if wants images; then grep -qw ARCH test/images/dockerfile.sh || missing+=("ARCH= of test/images/dockerfile.sh"); fi
 if wants chart; then need manifests/chart/Chart.yaml; target install.yaml; target bin/helm4/helm; fi
 ((${#missing[@]} == 0)) || fail "this commit lacks $(printf '%s, ' "${missing[@]}" | sed 's/, $//')"
@@ -81,19 +80,6 @@ if wants images; then
   done
 fi
 
-if wants chart; then
-  echo "writing install.yaml and the chart"
-  make install.yaml VERSION="$VERSION" REGISTRY="${REGISTRY:-}"
-  written=$(find . -name install.yaml -newer LICENSE -not -path './.git/*')
-  [[ -n $written && $(wc -l <<<"$written") == 1 ]] || fail "make install.yaml wrote not one install.yaml: ${written:-none}"
-  cp "$written" "$dist/install.yaml"
-  make bin/helm4/helm >/dev/null
-  bin/helm4/helm package manifests/chart --version "${VERSION#v}" --app-version "$VERSION" -d "$work/chart" >/dev/null
-  # As Helm made it, but without the time of day.
-  tar -C "$work/chart" -xzf "$work/chart/tpa-${VERSION#v}.tgz"
-  pack "$dist/tpa-${VERSION#v}.tgz" "$work/chart" tpa
-fi
-
 if wants sbom; then
   for program in "${programs[@]}"; do
     echo "listing what $program is made of"
@@ -102,6 +88,26 @@ if wants sbom; then
       fail "no bill of materials of $program"
     }
   done
+fi
+
+# Last: it changes a file that Go would call a modification of the commit.
+if wants chart; then
+  echo "writing install.yaml and the chart"
+  make install.yaml >/dev/null
+  cp bin/install.yaml "$dist/"
+  image="tpa.dev/(tpa-webhook|tpa-proxy):v[0-9][^ \"]*"
+  [[ $(grep -cE "$image" "$dist/install.yaml") == 2 ]] || fail "install.yaml does not name both images"
+  sed -Ei "s#$image#${REGISTRY:-tpa.dev}/\\1:$VERSION#" "$dist/install.yaml"
+  if [[ -n ${REGISTRY:-} ]]; then
+    grep -qx '  registry: tpa.dev' manifests/chart/values.yaml || fail "the chart does not name its registry"
+    sed -i "s#^  registry: tpa\.dev\$#  registry: $REGISTRY#" manifests/chart/values.yaml
+  fi
+  make bin/helm4/helm >/dev/null
+  # The chart's images have the tag v and its appVersion.
+  bin/helm4/helm package manifests/chart --version "${VERSION#v}" --app-version "${VERSION#v}" -d "$work/chart" >/dev/null
+  # As Helm made it, but without the time of day.
+  tar -C "$work/chart" -xzf "$work/chart/tpa-${VERSION#v}.tgz"
+  pack "$dist/tpa-${VERSION#v}.tgz" "$work/chart" tpa
 fi
 
 cd "$dist"
