@@ -17,7 +17,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
-VERSION=${VERSION:-} dist=$(realpath -m "${DIST:-dist}") only=${ONLY:-binaries images chart sbom}
+VERSION=${VERSION:-} into=$(realpath -m "${DIST:-dist}") only=${ONLY:-binaries images chart sbom}
 platforms=(linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64)
 programs=(webhook proxy kubectl-tpa)
 sbom=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
@@ -30,12 +30,13 @@ wants() { [[ " $only " == *" $1 "* ]]; }
 commit=$(git rev-parse HEAD)
 tagged=$(git rev-parse -q --verify "refs/tags/$VERSION^{commit}" || true)
 [[ -z $tagged || $tagged == "$commit" ]] || fail "$VERSION is another commit: check it out, or choose another version"
-[[ ! -e $dist || -z $(ls -A "$dist") ]] || fail "$dist is not empty"
+[[ ! -e $into || -z $(ls -A "$into") ]] || fail "$into is not empty"
 SOURCE_DATE_EPOCH=$(git show -s --format=%ct "$commit")
 export SOURCE_DATE_EPOCH CGO_ENABLED=0 TZ=UTC LC_ALL=C
 
 # A clone of that commit, with the tag: Go writes both into what it builds.
 work=$(mktemp -d)
+dist=$work/dist # all of a release or nothing
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 git clone -q --no-hardlinks . "$work/src"
 cd "$work/src"
@@ -49,7 +50,7 @@ for program in "${programs[@]}"; do need "cmd/$program"; done
 if wants images; then grep -qw ARCH test/images/dockerfile.sh || missing+=("ARCH= of test/images/dockerfile.sh"); fi
 if wants chart; then need manifests/chart/Chart.yaml; target install.yaml; target bin/helm4/helm; fi
 ((${#missing[@]} == 0)) || fail "this commit lacks $(printf '%s, ' "${missing[@]}" | sed 's/, $//')"
-mkdir -p "$dist"
+mkdir "$dist"
 
 # pack ARCHIVE FOLDER FILE...: the same bytes for the same files.
 pack() {
@@ -113,4 +114,6 @@ fi
 cd "$dist"
 sha256sum -- * >"$work/sums"
 mv "$work/sums" SHA256SUMS
-echo "release: $(wc -l <SHA256SUMS) files and SHA256SUMS in $dist"
+mkdir -p "$into"
+cp -- * "$into/"
+echo "release: $(wc -l <SHA256SUMS) files and SHA256SUMS in $into"
