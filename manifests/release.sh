@@ -84,7 +84,7 @@ fi
 if wants sbom; then
   for program in "${programs[@]}"; do
     echo "listing what $program is made of"
-    go run "$sbom" app -json -licenses -std -noserial -notimestamp -main "cmd/$program" -output "$dist/${program}_$VERSION.cdx.json" . 2>"$work/sbom.log" || {
+    go run -trimpath "$sbom" app -json -licenses -std -noserial -notimestamp -main "cmd/$program" -output "$dist/${program}_$VERSION.cdx.json" . 2>"$work/sbom.log" || {
       cat "$work/sbom.log" >&2
       fail "no bill of materials of $program"
     }
