@@ -32,7 +32,7 @@ tagged=$(git rev-parse -q --verify "refs/tags/$VERSION^{commit}" || true)
 [[ -z $tagged || $tagged == "$commit" ]] || fail "$VERSION is another commit: check it out, or choose another version"
 [[ ! -e $into || -z $(ls -A "$into") ]] || fail "$into is not empty"
 SOURCE_DATE_EPOCH=$(git show -s --format=%ct "$commit")
-export SOURCE_DATE_EPOCH CGO_ENABLED=0 TZ=UTC LC_ALL=C
+export VERSION SOURCE_DATE_EPOCH CGO_ENABLED=0 TZ=UTC LC_ALL=C
 
 # A clone of that commit, with the tag: Go writes both into what it builds.
 work=$(mktemp -d)
@@ -47,7 +47,7 @@ missing=()
 need() { [[ -e $1 ]] || missing+=("$1"); }
 target() { make -n "$1" >/dev/null 2>&1 || missing+=("make $1"); }
 for program in "${programs[@]}"; do need "cmd/$program"; done
-if wants images; then grep -qw ARCH test/images/dockerfile.sh || missing+=("ARCH= of test/images/dockerfile.sh"); fi
+if wants images; then grep -qF 'OUT.tar [ARCH]' test/images/dockerfile.sh || missing+=("architectures in test/images/dockerfile.sh"); fi
 if wants chart; then need manifests/chart/Chart.yaml; target install.yaml; target bin/helm4/helm; fi
 ((${#missing[@]} == 0)) || fail "this commit lacks $(printf '%s, ' "${missing[@]}" | sed 's/, $//')"
 mkdir "$dist"
@@ -76,7 +76,7 @@ fi
 if wants images; then
   for name in webhook proxy; do
     for arch in amd64 arm64; do
-      ARCH=$arch VERSION=$VERSION test/images/dockerfile.sh "$name" "$dist/tpa-${name}_${VERSION}_$arch.tar"
+      test/images/dockerfile.sh "$name" "$dist/tpa-${name}_${VERSION}_$arch.tar" "$arch"
     done
   done
 fi
