@@ -205,11 +205,11 @@ func tier(t *testing.T, target, makefile string) []string {
 	case "faults":
 		return []string{"test/soak/fault"}
 	case "integration":
-		line := regexp.MustCompile(`(?m)^INTEGRATION := (.*)$`).FindStringSubmatch(makefile)
-		if line == nil {
-			t.Fatal("the Makefile has no INTEGRATION")
+		var folders []string
+		for _, line := range regexp.MustCompile(`(?m)^INTEGRATION [:+]= (.*)$`).FindAllStringSubmatch(makefile, -1) {
+			folders = append(folders, strings.Fields(strings.NewReplacer("./", "", "/...", "").Replace(line[1]))...)
 		}
-		return strings.Fields(strings.NewReplacer("./", "", "/...", "").Replace(line[1]))
+		return folders
 	}
 	t.Errorf("`make %s` takes no RUN", target)
 	return nil
