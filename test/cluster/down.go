@@ -144,7 +144,7 @@ func netnsOf(path string) netnsID {
 	if unix.Stat(path, &st) != nil {
 		return netnsID{}
 	}
-	return netnsID{uint64(st.Dev), st.Ino}
+	return netnsID{st.Dev, st.Ino}
 }
 
 // ourNetns lists the nodes' network namespaces. A name without a namespace, as a crash

@@ -3,7 +3,7 @@
 # such as arm64, the image is for that architecture, whatever this machine's is, and its tag is dev-ARCH.
 #
 # Without a registry: the builder image is busybox with this machine's Go toolchain mounted, the final image starts from
-# scratch, and modules come from this machine's cache. BUILDER and BASE name other images.
+# scratch, and modules come from this machine's cache. BUILDER and BASE name other images; VERSION is written into the image.
 set -euo pipefail
 
 name=$1 out=$2 arch=${3:-} image=localhost/tpa-$1:dev${3:+-$3}
@@ -35,7 +35,8 @@ args+=(-v "$(go env GOMODCACHE):/go/pkg/mod" -v "$(go env GOCACHE):/root/.cache/
 
 echo "building $image"
 if ! b bud --isolation chroot "${args[@]}" --build-arg "BUILDER=$BUILDER" \
-  --build-arg "BASE=${BASE:-scratch}" --build-arg "REVISION=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" \
+  --build-arg "BASE=${BASE:-scratch}" --build-arg "VERSION=${VERSION:-dev}" \
+  ${SOURCE_DATE_EPOCH:+--timestamp "$SOURCE_DATE_EPOCH"} --build-arg "REVISION=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" \
   -f "Dockerfile.$name" -t "$image" . >"$log" 2>&1; then
   tail -30 "$log" >&2
   exit 1

@@ -53,7 +53,7 @@ func (c *calmness) counted(what string, do func() error) error {
 	if err != nil {
 		return err
 	}
-	began, cpu := time.Now(), time.Duration(0)
+	began := time.Now()
 	if err := do(); err != nil {
 		return err
 	}
@@ -71,7 +71,8 @@ func (c *calmness) counted(what string, do func() error) error {
 		if err != nil {
 			return err
 		}
-		if cpu, err = meter.CPU(p.PID()); err != nil {
+		cpu, err := meter.CPU(p.PID())
+		if err != nil {
 			return err
 		}
 		c.row(fmt.Sprintf("  proxy %d after that", i+1), "%s; %.1f s of CPU since its start", f, cpu.Seconds())

@@ -41,7 +41,7 @@ func dial(address string) (int, error) {
 // connectThrough connects, and goes on after a signal, such as those by which Go preempts.
 func connectThrough(fd int, target unix.Sockaddr) error {
 	err := unix.Connect(fd, target)
-	for err == unix.EINTR { // the kernel goes on by itself; a second call would only say that it does
+	for errors.Is(err, unix.EINTR) { // the kernel goes on by itself; a second call would only say that it does
 		events := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 		if _, err = unix.Poll(events, int(patience.Milliseconds())); err != nil {
 			continue
