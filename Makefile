@@ -115,7 +115,7 @@ lint: ## gofmt, go vet, golangci-lint, actionlint
 	@unformatted=$$(find . -path ./.cluster -prune -o -path ./bin -prune -o -name '*.go' -exec gofmt -l {} +)
 	[[ -z $$unformatted ]] || { printf 'gofmt -w these:\n%s\n' "$$unformatted" >&2; exit 1; }
 	for module in . test/cluster; do
-		(cd $$module && go vet -tags e2e,integration ./... && $(GOLANGCI) run --config "$$OLDPWD/.golangci.yaml" ./...)
+		(cd $$module && go vet -tags e2e,integration ./... && $(GOLANGCI) run --allow-serial-runners --config "$$OLDPWD/.golangci.yaml" ./...)
 	done
 	$(ACTIONLINT)
 	echo "lint: clean"
