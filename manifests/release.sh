@@ -7,7 +7,7 @@
 #   PROGRAM_VERSION.cdx.json                            what each program is made of (CycloneDX)
 #   SHA256SUMS
 #
-# All but the images are the same bytes each time (make release-check).
+# All of it is the same bytes each time, with the same Go and buildah (make release-check).
 #
 # VERSION    such as v0.1.0; a tag of that name must be the last commit, if there is one
 # REGISTRY   where install.yaml and the chart take the images from (default: as the manifests say)

@@ -107,7 +107,7 @@ func (s *Server) waitForAdmission(ctx context.Context) error {
 		return errors.As(seen, &status) && slices.Contains([]int32{403, 422}, status.Status().Code), nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait for admission: %w (%v)", err, seen)
+		return fmt.Errorf("wait for admission: %w", errors.Join(err, seen))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package kit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -145,7 +146,7 @@ func (t *Trail[T]) Never(ctx context.Context, during time.Duration, what string,
 	if err == nil {
 		return fmt.Errorf("%s, which must not be: %s", what, change)
 	}
-	if context.Cause(ctx) == errNever {
+	if errors.Is(context.Cause(ctx), errNever) {
 		return nil
 	}
 	return err
