@@ -187,17 +187,27 @@ func (m *Manager) Collect(ch chan<- prometheus.Metric) {
 	}
 	send(limitDesc, prometheus.GaugeValue, float64(m.conns.Max()))
 	send(readyDesc, prometheus.GaugeValue, ready)
+	fronts := map[string][]*front.Stats{} // a Service that is made anew has two for a while
 	for uid, f := range m.fronts {
-		name, stats := m.names[uid], f.Stats()
-		for _, outcome := range front.Outcomes() {
-			send(connectionsDesc, prometheus.CounterValue, float64(stats.Ended(outcome)), name, outcome.String())
+		fronts[m.names[uid]] = append(fronts[m.names[uid]], f.Stats())
+	}
+	for name, all := range fronts {
+		sum := func(value func(*front.Stats) int64) (n float64) {
+			for _, stats := range all {
+				n += float64(value(stats))
+			}
+			return n
 		}
-		send(activeDesc, prometheus.GaugeValue, float64(stats.Active()), name)
-		send(parkedDesc, prometheus.GaugeValue, float64(stats.Parked()), name)
-		send(heldDesc, prometheus.GaugeValue, float64(stats.Held()), name)
-		send(bytesDesc, prometheus.CounterValue, float64(stats.BytesToBackend()), name, "to_backend")
-		send(bytesDesc, prometheus.CounterValue, float64(stats.BytesToClient()), name, "to_client")
-		send(dialErrorsDesc, prometheus.CounterValue, float64(stats.DialErrors()), name)
+		for _, outcome := range front.Outcomes() {
+			ended := sum(func(s *front.Stats) int64 { return s.Ended(outcome) })
+			send(connectionsDesc, prometheus.CounterValue, ended, name, outcome.String())
+		}
+		send(activeDesc, prometheus.GaugeValue, sum((*front.Stats).Active), name)
+		send(parkedDesc, prometheus.GaugeValue, sum((*front.Stats).Parked), name)
+		send(heldDesc, prometheus.GaugeValue, sum((*front.Stats).Held), name)
+		send(bytesDesc, prometheus.CounterValue, sum((*front.Stats).BytesToBackend), name, "to_backend")
+		send(bytesDesc, prometheus.CounterValue, sum((*front.Stats).BytesToClient), name, "to_client")
+		send(dialErrorsDesc, prometheus.CounterValue, sum((*front.Stats).DialErrors), name)
 	}
 	for t, k := range m.targets {
 		asleep := 0.0

@@ -144,3 +144,12 @@ func TestSeriesOfAServiceGoWithItsLastConnection(t *testing.T) {
 		t.Errorf("%d series of connections of a Service that is gone", n)
 	}
 }
+
+// A Service that was deleted and made anew has two fronts while its earlier ports linger, and one set of series.
+func TestServiceThatIsMadeAnewHasOneSetOfSeries(t *testing.T) {
+	m := server(t)
+	m.serveLocked(Plan{Services: map[types.UID]ServicePlan{"x": {Name: "web"}, "y": {Name: "web"}}})
+	if n := testutil.CollectAndCount(m, "tpa_connections_active"); n != 1 {
+		t.Errorf("%d series, want 1", n)
+	}
+}

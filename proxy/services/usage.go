@@ -97,8 +97,9 @@ func (m *Manager) usage() contract.Usage {
 	defer m.mu.Unlock()
 	u := contract.Usage{}
 	for uid, f := range m.fronts {
-		stats := f.Stats()
-		s := contract.ServiceUsage{Open: int(stats.Active()), Held: int(stats.Held()), Parked: int(stats.Parked())}
+		name, stats := m.names[uid], f.Stats()
+		s := u.Services[name] // of one that is made anew there are two fronts for a while
+		s.Open, s.Held, s.Parked = s.Open+int(stats.Active()), s.Held+int(stats.Held()), s.Parked+int(stats.Parked())
 		if s.Open == 0 && s.Held == 0 {
 			continue
 		}
@@ -110,7 +111,9 @@ func (m *Manager) usage() contract.Usage {
 		if u.Services == nil {
 			u.Services = map[string]contract.ServiceUsage{}
 		}
-		u.Services[m.names[uid]] = s
+		slices.SortStableFunc(s.Oldest, func(a, b contract.ConnectionUsage) int { return a.Since.Compare(b.Since) })
+		s.Oldest = s.Oldest[:min(len(s.Oldest), contract.MaxUsageConnections)]
+		u.Services[name] = s
 	}
 	return u
 }
