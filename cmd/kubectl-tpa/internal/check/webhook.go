@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -87,12 +88,13 @@ func try(ctx context.Context, o Options, svc *corev1.Service) (*corev1.Service, 
 
 // admitsManaged sends a Service with a phase that TPA has not given it, in whatever namespace: TPA takes it off.
 func admitsManaged(ctx context.Context, o Options) []Line {
+	if o.Home == metav1.NamespaceSystem || o.Home == o.Namespace {
+		return []Line{note("use --namespace to name another one", "TPA leaves namespace %s alone, so entry %s is not tried", o.Home, managedEntry)}
+	}
 	got, err := try(ctx, o, trial(o.Home, map[string]string{contract.PhaseKey: string(contract.Active)}))
 	switch {
-	case apierrors.IsForbidden(err) && !asked(err):
-		return []Line{note("use --namespace to name one in which you may", "you may not create Services in namespace %s, so entry %s is not tried", o.Home, managedEntry)}
 	case err != nil:
-		return []Line{unreached(managedEntry, o, err)}
+		return []Line{refused(managedEntry, o, o.Home, err)}
 	case got.Annotations[contract.PhaseKey] != "":
 		return []Line{bad("kubectl get mutatingwebhookconfiguration "+configurationName+" -o yaml", "the API server does not ask entry %s: a dry run passed as it was", managedEntry)}
 	}
@@ -115,7 +117,7 @@ func admitsOptIn(ctx context.Context, o Options) []Line {
 	case strings.Contains(err.Error(), contract.IdleTimeoutKey) && strings.Contains(err.Error(), badTimeout):
 		return []Line{good("entry %s refuses a bad annotation (dry run in namespace %s)", optInEntry, namespace)}
 	}
-	return []Line{unreached(optInEntry, o, err)}
+	return []Line{refused(optInEntry, o, namespace, err)}
 }
 
 // optedIn finds a namespace that is opted in and in which the user may create Services.
@@ -142,12 +144,11 @@ func optedIn(ctx context.Context, o Options) (string, Line) {
 	return "", note("use --namespace to name one in which you may", "you may not create Services in a namespace that is opted in, so entry %s is not tried", optInEntry)
 }
 
-// asked reports whether an error is the answer of a webhook, or that there was none.
-func asked(err error) bool {
-	return strings.Contains(err.Error(), "admission webhook") || strings.Contains(err.Error(), "failed calling webhook")
-}
-
-func unreached(entry string, o Options, err error) Line {
+// refused judges a dry run that failed: what an entry of TPA's has to do with it is named by the API server.
+func refused(entry string, o Options, namespace string, err error) Line {
+	if !strings.Contains(err.Error(), strconv.Quote(entry)) {
+		return note("use --namespace to name another one", "entry %s is not tried, for want of a dry run in namespace %s: %v", entry, namespace, err)
+	}
 	mend := fmt.Sprintf("kubectl logs -n %s deployment/%s", o.Namespace, webhookName)
 	if strings.Contains(err.Error(), "x509") {
 		mend = fmt.Sprintf("kubectl describe certificate %s -n %s", webhookName, o.Namespace)

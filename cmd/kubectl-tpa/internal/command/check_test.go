@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -114,12 +115,49 @@ func TestCheck(t *testing.T) {
 		"✓ kubectl tpa is v0.1.0, the webhook is tpa.dev/tpa-webhook", "✓ you may annotate Services and scale targets in namespace "+s.ns)
 	s.contains(s.does("version"), "TPA: tpa.dev/tpa-webhook")
 
+	for ns, want := range map[string]string{
+		"kube-system": "! TPA leaves namespace kube-system alone, so entry managed.tpa.dev is not tried",
+		"none":        `! entry managed.tpa.dev is not tried, for want of a dry run in namespace none: namespaces "none" not found`,
+	} {
+		got := (&shop{t, ns}).run(t.Context(), "", &buffer{}, "check")
+		s.contains(got.out, want)
+		if got.code != 0 {
+			t.Errorf("in %s: exit code %d", ns, got.code)
+		}
+	}
+
+	s.unreachable()
 	got = s.run(t.Context(), s.user(), &buffer{}, "check")
-	s.contains(got.out, "! namespace tpa-system:", "you may not create Services in namespace "+s.ns+", so entry managed.tpa.dev is not tried",
+	s.contains(got.out, "! namespace tpa-system:", "! entry managed.tpa.dev is not tried, for want of a dry run in namespace "+s.ns+": services is forbidden",
+		"! you may not create Services in a namespace that is opted in, so entry optin.tpa.dev is not tried",
 		"! you may not patch services in namespace "+s.ns+", so you cannot annotate Services")
 	if got.code != 0 {
 		t.Errorf("who may do nothing: exit code %d\n%s", got.code, got.out)
 	}
+}
+
+// unreachable checks with TPA's webhook at an address where nobody listens.
+func (s *shop) unreachable() {
+	s.Helper()
+	hooks := &admissionv1.MutatingWebhookConfiguration{}
+	s.must(server.Admin.Get(s.Context(), client.ObjectKey{Name: "tpa"}, hooks))
+	good := hooks.DeepCopy()
+	nowhere := "https://127.0.0.1:1/admit-service"
+	for i := range hooks.Webhooks {
+		hooks.Webhooks[i].ClientConfig.URL = &nowhere
+	}
+	s.must(server.Admin.Update(s.Context(), hooks))
+	defer func() {
+		good.ResourceVersion = hooks.ResourceVersion
+		s.must(server.Admin.Update(s.Context(), good))
+		s.eventually("the webhook answers again", func() bool { return s.run(s.Context(), "", &buffer{}, "check").code == 0 })
+	}()
+	s.eventually("the webhook does not answer", func() bool {
+		got := s.run(s.Context(), "", &buffer{}, "check")
+		return got.code == 1 && strings.Contains(got.out, "✗ the API server gets no good answer of entry managed.tpa.dev: ") &&
+			strings.Contains(got.out, "✗ the API server gets no good answer of entry optin.tpa.dev: ") &&
+			strings.Contains(got.out, "mend: kubectl logs -n tpa-system deployment/tpa-webhook")
+	})
 }
 
 // install brings what the manifests have besides the rights, as if it ran.

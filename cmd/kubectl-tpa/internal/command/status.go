@@ -64,7 +64,7 @@ SLEEPS IN is "blocked" or "contested" for what does not sleep however idle it is
 		},
 	}
 	o.print.AddFlags(cmd)
-	cmd.Flags().Lookup("output").Usage = "Output format. One of: (wide, json, yaml, name, jsonpath, go-template and their -as-json and -file kin)."
+	cmd.Flags().Lookup("output").Usage = "Output format. One of: (wide, json, yaml, kyaml, name, jsonpath, jsonpath-as-json, jsonpath-file, go-template, go-template-file)."
 	cmd.Flags().BoolVarP(&o.all, "all-namespaces", "A", false, "Show those of all namespaces.")
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "Then show each that changes, until interrupted.")
 	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "Leave the headers out.")
