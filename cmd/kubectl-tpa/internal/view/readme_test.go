@@ -48,7 +48,7 @@ func TestReadme(t *testing.T) {
 	for _, text := range append(shown, strings.TrimSpace(out.String())) {
 		var block strings.Builder
 		for line := range strings.Lines(strings.TrimSpace(text)) {
-			block.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
+			block.WriteString(strings.TrimRight(line, " \n") + "\n")
 		}
 		if !strings.Contains(string(readme), block.String()) {
 			t.Errorf("the README does not show\n%s", block.String())
