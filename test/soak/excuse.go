@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"tpa.dev/tpa/test/kit"
@@ -17,7 +19,8 @@ const (
 	unexcused excuse = ""
 	// inside: it was inside what the fault ended, cut off or broke.
 	inside excuse = "inside"
-	// unnoticed: the Service still led to the address of a process that had been ended.
+	// unnoticed: the Service still led to the address of a process that had been ended, or of a pod that had gone while the
+	// client's node was cut off.
 	unnoticed excuse = "unnoticed"
 )
 
@@ -28,6 +31,9 @@ const (
 	// noticeWithin is how long Services may lead to a process that was ended: until the kubelet, the EndpointSlice
 	// controller and kube-proxy each had their turn, or the container has been started again.
 	noticeWithin = 10 * time.Second
+	// relearnWithin is how long a node that was cut off may lead its clients by what it knew before: the kernel sends again
+	// what it was told meanwhile at intervals that have doubled, up to as long as the cut has lasted.
+	relearnWithin = 30 * time.Second
 	// goneWithin is how long a pod takes to end that was told to: its grace period of 10 s, and some.
 	goneWithin = 15 * time.Second
 	// dialedWithin is how long a connection may still be led to a pod that was told to end, which serves on for that long.
@@ -37,6 +43,7 @@ const (
 // strike is a fault at work, or one that was.
 type strike struct {
 	fault fault.Fault
+	begun time.Time
 
 	mu      sync.Mutex
 	victims []fault.Victim
@@ -61,25 +68,46 @@ type facts interface {
 	nodeOf(pod string) string
 }
 
-// excuses says whether the fault cost a connection, by what it struck and when.
-func (s *strike) excuses(c connection, known facts) excuse {
+// blind is how much of a time the control plane was struck, and could notice nothing.
+func blind(strikes []*strike, from, to time.Time) (d time.Duration) {
+	for _, s := range strikes {
+		if s.fault.On != fault.ControlPlane {
+			continue
+		}
+		s.mu.Lock()
+		begun, healed := s.begun, s.healed
+		s.mu.Unlock()
+		if healed.IsZero() || healed.After(to) {
+			healed = to
+		}
+		if begun.Before(from) {
+			begun = from
+		}
+		d += max(0, healed.Sub(begun))
+	}
+	return d
+}
+
+// excuses says whether the fault cost a connection, by what it struck and when, and what else was struck.
+func (s *strike) excuses(c connection, known facts, all []*strike) excuse {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, v := range s.victims {
-		if e := s.victim(v, c, known); e != unexcused {
+	victims, healed := slices.Clone(s.victims), s.healed
+	s.mu.Unlock()
+	for _, v := range victims {
+		if e := s.victim(v, healed, c, known, all); e != unexcused {
 			return e
 		}
 	}
 	return unexcused
 }
 
-// victim is excuses for one of them; mu is held.
-func (s *strike) victim(v fault.Victim, c connection, known facts) excuse {
+// victim is excuses for one of them.
+func (s *strike) victim(v fault.Victim, healed time.Time, c connection, known facts, all []*strike) excuse {
 	if c.ended.Before(v.At) {
 		return unexcused
 	}
 	begunBefore := func(t time.Time) bool { return c.begun.Before(t) }
-	unhealed := s.healed.IsZero() || begunBefore(s.healed)
+	unhealed := healed.IsZero() || begunBefore(healed)
 	switch {
 	case s.fault.MayLose == fault.Nothing:
 	case v.IP != "" && c.via == v.IP:
@@ -87,13 +115,17 @@ func (s *strike) victim(v fault.Victim, c connection, known facts) excuse {
 		if (kind == kit.Reset || kind == call.End) && c.ended.Before(v.At.Add(endWithin)) {
 			return inside
 		}
-		if kind == kit.Refused && begunBefore(v.At.Add(noticeWithin)) {
+		if kind == kit.Refused && begunBefore(v.At.Add(noticeWithin+blind(all, v.At, c.begun))) {
 			return unnoticed
 		}
 	case v.Node != "":
 		on := c.from.Name == v.Node || known.placeOf(c.via).node == v.Node || known.nodeOf(c.who.Pod) == v.Node
 		if on && unhealed {
 			return inside
+		}
+		// Nobody has an address that there is no route to: the pod is gone.
+		if c.from.Name == v.Node && errors.Is(c.err, syscall.EHOSTUNREACH) && begunBefore(healed.Add(relearnWithin)) {
+			return unnoticed
 		}
 	case v.Target != "" && slices.Contains(c.service.targets, v.Target):
 		if v.Down && unhealed {

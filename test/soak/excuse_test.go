@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +29,10 @@ func TestExcuses(t *testing.T) {
 	cut := fault.Victim{At: at, Node: "node2"}
 	down := fault.Victim{At: at, Target: "web", Down: true}
 	scaled := fault.Victim{At: at, Target: "web"}
+	paused := &strike{fault: fault.Fault{On: fault.ControlPlane}, begun: seconds(100), healed: seconds(110)}
+	noRoute := &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}
+	killedLater := killed
+	killedLater.At = seconds(100)
 	for _, test := range []struct {
 		name       string
 		may        fault.MayLose
@@ -50,6 +55,8 @@ func TestExcuses(t *testing.T) {
 		{name: "refused by nobody", may: fault.InKilledProcess, victim: killed, begun: 0.1, end: 0.2, via: "10.0.2.9", err: refused, want: unnoticed},
 		{name: "refused elsewhere", may: fault.InKilledProcess, victim: killed, begun: 0.1, end: 0.2, via: "10.0.1.9", err: refused},
 		{name: "refused for too long", may: fault.InKilledProcess, victim: killed, begun: 11, end: 11, via: "10.0.2.9", err: refused},
+		{name: "refused while nobody can notice", may: fault.InKilledProcess, victim: killedLater, begun: 119, end: 119, via: "10.0.2.9", err: refused, want: unnoticed},
+		{name: "refused for too long after that", may: fault.InKilledProcess, victim: killedLater, begun: 121, end: 121, via: "10.0.2.9", err: refused},
 		{name: "nothing may be lost", may: fault.Nothing, victim: killed, begun: -1, end: 0.1, via: "10.0.2.9", err: syscall.ECONNRESET},
 
 		{name: "from a cut node", may: fault.OnCutNode, victim: cut, begun: 1, end: 9, from: "node2", err: syscall.ETIMEDOUT, want: inside},
@@ -57,6 +64,9 @@ func TestExcuses(t *testing.T) {
 		{name: "to a pod there", may: fault.OnCutNode, victim: cut, begun: 1, end: 9, from: "node1", who: call.Who{Pod: "web-1"}, err: syscall.ETIMEDOUT, want: inside},
 		{name: "beside it", may: fault.OnCutNode, victim: cut, begun: 1, end: 9, from: "node1", via: "10.0.1.9", err: syscall.ETIMEDOUT},
 		{name: "once it is back", may: fault.OnCutNode, victim: cut, begun: 31, end: 40, from: "node2", err: syscall.ETIMEDOUT},
+		{name: "to a pod that has gone meanwhile", may: fault.OnCutNode, victim: cut, begun: 36, end: 50, from: "node2", err: noRoute, want: unnoticed},
+		{name: "to such a pod from another node", may: fault.OnCutNode, victim: cut, begun: 36, end: 50, from: "node1", err: noRoute},
+		{name: "to such a pod, long after", may: fault.OnCutNode, victim: cut, begun: 61, end: 65, from: "node2", err: noRoute},
 
 		{name: "at a broken target", may: fault.AtBrokenTarget, victim: down, begun: 20, end: 140, err: io.EOF, want: inside},
 		{name: "once that is right", may: fault.AtBrokenTarget, victim: down, begun: 31, end: 140, err: io.EOF},
@@ -71,7 +81,7 @@ func TestExcuses(t *testing.T) {
 			begun: seconds(test.begun), ended: seconds(test.end), via: test.via, from: kit.Node{Name: test.from}, who: test.who,
 			err: test.err, service: service{name: "web", targets: []string{"web"}},
 		}
-		if got := s.excuses(c, known{}); got != test.want {
+		if got := s.excuses(c, known{}, []*strike{s, paused}); got != test.want {
 			t.Errorf("%s: excuse %q, want %q", test.name, got, test.want)
 		}
 	}

@@ -104,7 +104,7 @@ func (t *trials) one(ctx context.Context, f fault.Fault) row {
 
 // run has a fault strike, last and be healed.
 func (t *trials) run(ctx context.Context, f fault.Fault, last time.Duration) error {
-	s := &strike{fault: f}
+	s := &strike{fault: f, begun: time.Now()}
 	t.mu.Lock()
 	t.strikes = append(t.strikes, s)
 	env := t.env
@@ -158,7 +158,7 @@ func (t *trials) excuse(c connection) excuse {
 	strikes := t.strikes
 	t.mu.Unlock()
 	for _, s := range strikes {
-		if e := s.excuses(c, t.watch); e != unexcused {
+		if e := s.excuses(c, t.watch, strikes); e != unexcused {
 			return e
 		}
 	}

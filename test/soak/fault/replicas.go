@@ -143,7 +143,7 @@ func (e *Env) giveBack(ctx context.Context, name string, replicas int32) error {
 }
 
 // repeat does something at once and every otherwiseEvery until it is healed. An API server that cannot be asked meanwhile
-// makes no difference; the last error is the Heal's.
+// makes no difference: if it failed the last time, the Heal does it once more, and that error is the Heal's.
 func (e *Env) repeat(ctx context.Context, do func(context.Context) error) Heal {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -162,9 +162,12 @@ func (e *Env) repeat(ctx context.Context, do func(context.Context) error) Heal {
 			}
 		}
 	})
-	return func(context.Context) error {
+	return func(ctx context.Context) error {
 		cancel()
 		running.Wait()
+		if last != nil {
+			last = do(ctx)
+		}
 		if last != nil {
 			return fmt.Errorf("the last time: %w", last)
 		}
