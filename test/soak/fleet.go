@@ -108,7 +108,7 @@ func (f *fleet) remove(ctx context.Context) error {
 	if err := f.Delete(ctx, ns); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	return kit.Wait(ctx, 3*time.Minute, "namespace "+f.namespace+" to be gone", func(ctx context.Context) (bool, string) {
+	return kit.Wait(ctx, 5*time.Minute, "namespace "+f.namespace+" to be gone", func(ctx context.Context) (bool, string) {
 		err := f.Get(ctx, client.ObjectKeyFromObject(ns), ns)
 		return apierrors.IsNotFound(err), fmt.Sprintf("%+v, %v", ns.Status.Conditions, err)
 	})
