@@ -34,9 +34,9 @@ func one(ctx context.Context, c *kit.Cluster, o options, out io.Writer) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	b := &bench{world: w, address: map[string]string{}, samples: map[string][]sample{}}
+	b := &bench{world: w, ways: o.ways, address: map[string]string{}, samples: map[string][]sample{}}
 	node := c.Nodes[len(c.Nodes)-1].Name
-	for _, name := range ways {
+	for _, name := range b.ways {
 		app := kit.App{Name: name, Namespace: w.namespace, NoProbe: !o.probe, Args: []string{"--stop-delay=0s"}}
 		idle := time.Duration(0)
 		if name == throughTPA {
@@ -68,6 +68,7 @@ func one(ctx context.Context, c *kit.Cluster, o options, out io.Writer) (err err
 // bench is a run of wakes of one app at a time.
 type bench struct {
 	*world
+	ways    []string
 	address map[string]string
 	samples map[string][]sample
 	lag     *lag
@@ -76,8 +77,8 @@ type bench struct {
 // round wakes each app once, every round in another order, and keeps the samples of a round that is complete.
 func (b *bench) round(ctx context.Context, n int, keep bool) error {
 	samples := map[string]sample{}
-	for i := range ways {
-		name := ways[(n+i)%len(ways)]
+	for i := range b.ways {
+		name := b.ways[(n+i)%len(b.ways)]
 		if err := b.rest(ctx, throughTPA); err != nil {
 			return err
 		}

@@ -14,12 +14,12 @@ import (
 func (b *bench) report(out io.Writer, rounds int, probe bool) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "\n%d rounds, readiness probe: %t\nms\tmedian\tp99\tworst\n", rounds, probe)
-	for _, way := range ways {
+	for _, way := range b.ways {
 		fmt.Fprintf(t, "%s\t%s\n", way, row(b.took(way)))
 	}
 	fmt.Fprint(t, "\nratio\tof the medians\tof the p99\tround by round: median (range)\n")
 	tpa := b.took(throughTPA)
-	for _, way := range ways[1:] {
+	for _, way := range b.ways[1:] {
 		other := b.took(way)
 		var ratios []float64
 		for i := range tpa {
@@ -28,7 +28,7 @@ func (b *bench) report(out io.Writer, rounds int, probe bool) error {
 		fmt.Fprintf(t, "%s / %s\t%.2f\t%.2f\t%s\n", throughTPA, way, float64(stat.Median(tpa))/float64(stat.Median(other)),
 			float64(stat.Quantile(tpa, .99))/float64(stat.Quantile(other, .99)), stat.SpreadOf(ratios))
 	}
-	for _, way := range ways {
+	for _, way := range b.ways {
 		fmt.Fprintf(t, "\n%s, ms\tmedian\tp99\tworst\tuntil\tseen by\n", way)
 		for _, s := range allStages {
 			if took := b.stage(way, s); took != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -59,12 +60,15 @@ func TestLineWithoutAStageIsNotComplete(t *testing.T) {
 func TestBadFlagsAreRefused(t *testing.T) {
 	for arg, says := range map[string]string{
 		"--rounds=-1": "--rounds -1", "--many-rounds=-2": "--many-rounds -2", "--many=0": "--many 0", "--many=201": "--many 201", "now": `"now"`,
+		"--beside=polled,by-hand": `"by-hand" is not accepted: write some of polled, kubectl, direct`, "--beside=direct,direct": `"direct"`,
 	} {
 		if _, err := parse([]string{arg}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want an error that says %s", arg, err, says)
 		}
 	}
-	if o, err := parse([]string{"--rounds=3", "--probe", "--many=7", "--many-rounds=1"}); err != nil || o != (options{3, true, 7, 1}) {
-		t.Errorf("%+v, %v", o, err)
+	got, err := parse([]string{"--rounds=3", "--probe", "--many=7", "--many-rounds=1", "--beside=direct"})
+	want := options{rounds: 3, ways: []string{throughTPA, direct}, probe: true, many: 7, manyRounds: 1}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 }
