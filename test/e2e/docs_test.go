@@ -6,6 +6,7 @@ import (
 	"context"
 	"os/exec"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,7 +28,9 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() {
-		if err := cluster.Delete(t.Context(), ns); client.IgnoreNotFound(err) != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own has ended
+		defer cancel()
+		if err := cluster.Delete(ctx, ns); client.IgnoreNotFound(err) != nil {
 			t.Error(err)
 		}
 	})
