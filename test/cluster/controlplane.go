@@ -72,6 +72,9 @@ func startControllers(first *node, cache string) error {
 		"--cluster-signing-cert-file=" + c.path("pki/ca.crt"),
 		"--cluster-signing-key-file=" + c.path("pki/ca.key"),
 		"--service-cluster-ip-range=" + serviceRange,
+		// By default each controller makes 20 requests a second: what is left of one test with 200 Services would keep the
+		// endpoints of the next one's waiting for 10 s.
+		"--kube-api-qps=200", "--kube-api-burst=400",
 	}, login("kube-controller-manager")...)
 	if _, err := first.start("kube-controller-manager", nil, manager...); err != nil {
 		return err
