@@ -143,9 +143,12 @@ func TestGateKeepsCountOfTheParkedUnderRace(t *testing.T) {
 		}
 	})
 	var back, dozed atomic.Int64
+	// On a busy machine the gate may not swing during the first tries.
+	untried := func() bool { return back.Load() == 0 || dozed.Load() == 0 }
+	deadline := time.Now().Add(20 * time.Second)
 	for range 16 {
 		users.Go(func() {
-			for range 300 {
+			for i := 0; i < 300 || untried() && time.Now().Before(deadline); i++ {
 				if g.wait(t.Context(), source) != nil {
 					t.Error("not let in")
 					return
@@ -169,7 +172,7 @@ func TestGateKeepsCountOfTheParkedUnderRace(t *testing.T) {
 	if !g.empty() || g.idleSince.IsZero() {
 		t.Errorf("%d inside, %d waiting, %d parked after all have left", g.active, g.waiting, len(g.parked))
 	}
-	if back.Load() == 0 || dozed.Load() == 0 {
+	if untried() {
 		t.Errorf("%d came back, %d did not: nothing was tried", back.Load(), dozed.Load())
 	}
 }
