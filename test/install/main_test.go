@@ -5,7 +5,6 @@ package install
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,19 +19,11 @@ import (
 var server *apiserver.Server
 
 func TestMain(m *testing.M) {
-	ctx := context.Background()
 	log.SetLogger(logr.Discard())
-	var err error
-	if server, err = apiserver.Start(ctx, apiserver.Options{Bare: true}); err != nil {
-		fmt.Fprintln(os.Stderr, "install:", err)
-		os.Exit(1)
-	}
-	code, err := run(ctx, m)
-	if err := errors.Join(err, server.Stop()); err != nil {
-		fmt.Fprintln(os.Stderr, "install:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(apiserver.Main(apiserver.Options{Bare: true}, func(ctx context.Context, s *apiserver.Server) (int, error) {
+		server = s
+		return run(ctx, m)
+	}))
 }
 
 // run runs the tests among cert-manager's kinds, and plays pods.

@@ -4,7 +4,6 @@ package integration
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"testing"
 
@@ -15,15 +14,8 @@ import (
 var server *apiserver.Server
 
 func TestMain(m *testing.M) {
-	var err error
-	if server, err = apiserver.Start(context.Background(), apiserver.Options{}); err != nil {
-		fmt.Fprintln(os.Stderr, "integration:", err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "integration:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(apiserver.Main(apiserver.Options{}, func(_ context.Context, s *apiserver.Server) (int, error) {
+		server = s
+		return m.Run(), nil
+	}))
 }

@@ -4,7 +4,6 @@ package truth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -32,20 +31,13 @@ func TestMain(m *testing.M) {
 		return
 	}
 	log.SetLogger(logr.Discard())
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(apiserver.Main(apiserver.Options{}, func(ctx context.Context, s *apiserver.Server) (int, error) {
+		server = s
+		return run(ctx, m)
+	}))
 }
 
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	if server, err = apiserver.Start(ctx, apiserver.Options{}); err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
+func run(ctx context.Context, m *testing.M) (code int, err error) {
 	config, err := server.As(apiserver.Self, "system:serviceaccounts", "system:serviceaccounts:"+apiserver.Namespace)
 	if err != nil {
 		return 0, err

@@ -33,17 +33,10 @@ var server *apiserver.Server
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
-	var err error
-	if server, err = apiserver.Start(context.Background(), apiserver.Options{}); err != nil {
-		fmt.Fprintln(os.Stderr, "integration:", err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "integration:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(apiserver.Main(apiserver.Options{}, func(_ context.Context, s *apiserver.Server) (int, error) {
+		server = s
+		return m.Run(), nil
+	}))
 }
 
 // shop is a namespace, opted in, of one test. The tests play the proxies: they write the Leases.
