@@ -80,6 +80,12 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 		return []string{"Its connections go to its pods directly; TPA has nothing to do with it."}
 	}
 	why := n.connections(svc.Name)
+	switch s.Mode {
+	case contract.ModePaused:
+		why = append(why, fmt.Sprintf("It is paused (%s): it stays awake until: kubectl tpa resume %s -n %s", contract.ModeKey, s.pausedBy(plan), n.Name))
+	case contract.ModeObserve:
+		why = append(why, fmt.Sprintf("TPA only observes (%s): it does everything but the sleep itself.", contract.ModeKey))
+	}
 	for _, t := range s.Targets {
 		if !t.Known {
 			continue
@@ -99,6 +105,19 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 		why = append(why, n.wakesNot(svc)...)
 	}
 	return append(why, n.shared(svc, s, plan)...)
+}
+
+// pausedBy names the Services that have a target of this one paused.
+func (s Service) pausedBy(plan services.Plan) string {
+	var names []string
+	for _, t := range s.Targets {
+		for _, uid := range plan.Targets[t.Target].Services {
+			if sp := plan.Services[uid]; sp.Settings.Mode == contract.ModePaused && !slices.Contains(names, sp.Name) {
+				names = append(names, sp.Name)
+			}
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 // wakesNot says which connections do not wake a target.

@@ -35,6 +35,8 @@ type Service struct {
 	SleepsAt time.Time
 	// IdleTimeout is how long the targets are unused before they sleep: the longest of all Services that name them.
 	IdleTimeout time.Duration
+	// Mode is the most careful one of all Services that name a target; Own is the Service's own.
+	Mode, Own contract.Mode
 	// History is that of the target with the longest one; nil if none is known. Its Asleep includes the present sleep.
 	History *contract.History
 	// ReadyProxies and Proxies are the namespace's, -1 if not known.
@@ -60,7 +62,7 @@ func (n *Namespace) service(svc *corev1.Service, plan services.Plan) Service {
 	settings, _ := contract.Parse(svc.Annotations, n.defaults()) // what is wrong with them is for Explain
 	s := Service{
 		Namespace: svc.Namespace, Name: svc.Name, Phase: phaseOf(svc), IdleTimeout: settings.IdleTimeout,
-		Ready: -1, Desired: -1, ReadyProxies: -1, Proxies: -1, now: n.Now,
+		Ready: -1, Desired: -1, ReadyProxies: -1, Proxies: -1, now: n.Now, Mode: settings.Mode, Own: settings.Mode,
 	}
 	s.countProxies(n)
 	if _, known := n.usages(); known {
@@ -71,6 +73,9 @@ func (n *Namespace) service(svc *corev1.Service, plan services.Plan) Service {
 		s.Targets = append(s.Targets, target)
 		s.Ready, s.Desired = sum(s.Ready, target.Ready), sum(s.Desired, target.Desired)
 		s.IdleTimeout = max(s.IdleTimeout, plan.Targets[t].Use.IdleTimeout)
+		for _, uid := range plan.Targets[t].Services {
+			s.Mode = max(s.Mode, plan.Services[uid].Settings.Mode)
+		}
 		s.remember(target)
 	}
 	if len(s.Targets) == 0 && n.Pods != nil { // opted out: the annotation is gone
@@ -192,6 +197,12 @@ func (s *Service) rest(plan services.Plan) {
 		case tp.Awake != "":
 			s.Keeps = cmp.Or(s.Keeps, "blocked")
 		}
+	}
+	switch s.Mode {
+	case contract.ModePaused:
+		s.Keeps = "paused"
+	case contract.ModeObserve:
+		s.Keeps = cmp.Or(s.Keeps, "observed")
 	}
 	if s.Used || !known {
 		s.IdleSince = time.Time{}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,41 @@ func TestWhatIsNew(t *testing.T) {
 	} {
 		if at(nil).Same(at(change)) {
 			t.Errorf("%s: no news", what)
+		}
+	}
+}
+
+func TestModes(t *testing.T) {
+	of := func(mode, namespace, other string) Service {
+		w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web")
+		w.state("web", sleep.State{Phase: sleep.Awake, Since: ago(time.Minute)}, nil)
+		w.service("api", contract.Active, contract.TargetKey, "web")
+		w.Services[1].Annotations[contract.OriginalKey] = w.Services[0].Annotations[contract.OriginalKey]
+		for i, m := range []string{mode, other} {
+			if m != "" {
+				w.Services[i].Annotations[contract.ModeKey] = m
+			}
+		}
+		if namespace != "" {
+			w.Meta.Annotations = map[string]string{contract.ModeKey: namespace}
+		}
+		e, _ := w.Explain("web")
+		if paused := strings.Contains(strings.Join(e.Why, " "), "kubectl tpa resume"); paused != (e.Mode == contract.ModePaused) {
+			t.Errorf("%s: %v", e.Mode, e.Why)
+		}
+		return e.Service
+	}
+	for _, tt := range []struct{ mode, namespace, other, sleepsIn string }{
+		{"", "", "", "9m"},
+		{"observe", "", "", "observed"},
+		{"paused", "", "", "paused"},
+		{"", "observe", "", "observed"},
+		{"", "paused", "sleep", "paused"},
+		{"sleep", "paused", "sleep", "9m"},
+		{"observe", "", "paused", "paused"},
+	} {
+		if got := of(tt.mode, tt.namespace, tt.other); got.sleepsText() != tt.sleepsIn {
+			t.Errorf("%+v: %s", tt, got.sleepsText())
 		}
 	}
 }
