@@ -89,8 +89,8 @@ const (
 	LeaseLabel  = Prefix + "lease"
 	LeaseProxy  = "proxy"  // one proxy pod: what it listens on
 	LeaseTarget = "target" // one target: its sleep state and claims
-	// LeaseDefaults marks the one Lease ProxyName, whose annotations are the Namespace's own IdleTimeoutKey, brought to
-	// where a proxy may read it.
+	// LeaseDefaults marks the one Lease ProxyName, whose annotations are the Namespace's own IdleTimeoutKey and ModeKey,
+	// brought to where a proxy may read them.
 	LeaseDefaults = "defaults"
 
 	// UninstallLabel on TPA's own Namespace, with the value UninstallTrue or the UID of TPA's own ServiceAccount, restores

@@ -63,7 +63,7 @@ type Settings struct {
 	SleepRequested time.Time
 }
 
-// Mode is what becomes of a target that nobody uses.
+// Mode is what becomes of a target that nobody uses. The greater one is the more careful: of several Services' it counts.
 type Mode int
 
 const (

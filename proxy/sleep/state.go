@@ -183,6 +183,19 @@ func (s State) LastUse() time.Time {
 	return last
 }
 
+// Due is when a target that is awake and unused is to sleep by what the Lease says; the zero time if it is not. That needs not
+// come about: more than the Lease may keep it awake.
+func (s State) Due(idleTimeout time.Duration) time.Time {
+	if s.Phase != Awake || s.anyActive() || s.Contested() {
+		return time.Time{}
+	}
+	at := s.LastUse().Add(idleTimeout)
+	if s.NotBefore.After(at) {
+		return s.NotBefore
+	}
+	return at
+}
+
 // lastUser is the holder of the claim that became idle last; empty if there is none.
 func (s State) lastUser() string {
 	var last string

@@ -84,7 +84,11 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 	case contract.ModePaused:
 		why = append(why, fmt.Sprintf("It is paused (%s): it stays awake until: kubectl tpa resume %s -n %s", contract.ModeKey, s.pausedBy(plan), n.Name))
 	case contract.ModeObserve:
-		why = append(why, fmt.Sprintf("TPA only observes (%s): it does everything but the sleep itself.", contract.ModeKey))
+		would := "It would be awake now."
+		if !s.WouldSince.IsZero() {
+			would = fmt.Sprintf("It would be asleep since %s.", n.at(s.WouldSince))
+		}
+		why = append(why, fmt.Sprintf("TPA only observes (%s): it does everything but the sleep itself. %s", contract.ModeKey, would))
 	}
 	for _, t := range s.Targets {
 		if !t.Known {
@@ -98,7 +102,7 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 			why = append(why, fmt.Sprintf("%s is being scaled to 0 since %s.", t.Target, n.at(t.Sleep.Since)))
 		default:
 			why = append(why, n.claims(svc.Name, t, s, plan)...)
-			why = append(why, n.whenItSleeps(t, s)...)
+			why = append(why, n.whenItSleeps(t, s, plan.Targets[t.Target].Use.SleepRequested)...)
 		}
 	}
 	if s.State == Asleep || s.State == PartlyAsleep {
@@ -195,6 +199,7 @@ func (n *Namespace) claims(service string, t Target, s Service, plan services.Pl
 			lines = append(lines, fmt.Sprintf("The controller keeps %s awake while it gives a Service back.", t.Target))
 		case n.gone(holder):
 			lines = append(lines, fmt.Sprintf("Proxy %s claims %s and does not exist any more: another proxy drops the claim soon.", holder, t.Target))
+		case plan.Targets[t.Target].Use.Mode == contract.ModePaused && len(users) == 0: // said already
 		case !says:
 			lines = append(lines, fmt.Sprintf("Proxy %s claims %s.", holder, t.Target))
 		case len(users) == 0:
@@ -208,11 +213,20 @@ func (n *Namespace) claims(service string, t Target, s Service, plan services.Pl
 }
 
 // whenItSleeps says when an awake target sleeps.
-func (n *Namespace) whenItSleeps(t Target, s Service) []string {
+func (n *Namespace) whenItSleeps(t Target, s Service, requested time.Time) []string {
 	var lines []string
 	idle := t.Sleep.LastUse()
 	if !used(t.Sleep) {
 		lines = append(lines, fmt.Sprintf("Nobody has used %s since %s; idle-timeout is %s.", t.Target, n.at(idle), span(s.IdleTimeout)))
+	}
+	switch {
+	case requested.IsZero(), s.Keeps != "":
+	case idle.Before(requested):
+		lines = append(lines, fmt.Sprintf("It was asked to sleep at %s (%s), and does so as soon as nothing uses it.",
+			requested.Format(time.RFC3339), contract.SleepRequestedKey))
+	case !used(t.Sleep):
+		lines = append(lines, fmt.Sprintf("That it was asked to sleep at %s (%s) does not count any more: it was used or woken since.",
+			requested.Format(time.RFC3339), contract.SleepRequestedKey))
 	}
 	if t.Sleep.NotBefore.After(n.Now) && t.Sleep.NotBefore.After(idle.Add(s.IdleTimeout)) {
 		lines = append(lines, fmt.Sprintf("It does not sleep before %s (in %s): connections that were made before the Service became Active "+
