@@ -117,6 +117,17 @@ func TestCountersDoNotFall(t *testing.T) {
 	}
 }
 
+// Nor do those of a sleep that would be, when fewer pods are ready than before.
+func TestCountersOfTheObservedDoNotFall(t *testing.T) {
+	m := newMetrics("shop")
+	for _, tt := range []struct{ asleep, replicas, want float64 }{{100, 300, 300}, {110, 220, 300}, {160, 320, 320}, {10, 10, 10}} {
+		h := contract.History{Observed: contract.Observed{Sleeps: 1, Asleep: tt.asleep, Saved: contract.Saved{Replicas: tt.replicas}}}
+		if got := m.show(web, h).Observed; got.Asleep != tt.asleep || got.Saved.Replicas != tt.want {
+			t.Errorf("%+v: shown %+v", tt, got)
+		}
+	}
+}
+
 func TestSeriesOfAServiceGoWithItsLastConnection(t *testing.T) {
 	m := server(t)
 	m.keeping = t.Context()

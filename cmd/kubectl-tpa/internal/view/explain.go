@@ -220,12 +220,12 @@ func (n *Namespace) whenItSleeps(t Target, s Service, requested time.Time) []str
 		lines = append(lines, fmt.Sprintf("Nobody has used %s since %s; idle-timeout is %s.", t.Target, n.at(idle), span(s.IdleTimeout)))
 	}
 	switch {
-	case requested.IsZero(), s.Keeps != "":
+	case requested.IsZero(), used(t.Sleep), s.Keeps != "":
 	case idle.Before(requested):
-		lines = append(lines, fmt.Sprintf("It was asked to sleep at %s (%s), and does so as soon as nothing uses it.",
+		lines = append(lines, fmt.Sprintf("Somebody asked at %s for it to sleep without waiting for that (%s).",
 			requested.Format(time.RFC3339), contract.SleepRequestedKey))
-	case !used(t.Sleep):
-		lines = append(lines, fmt.Sprintf("That it was asked to sleep at %s (%s) does not count any more: it was used or woken since.",
+	default:
+		lines = append(lines, fmt.Sprintf("That somebody asked at %s for it to sleep (%s) does not count any more: it was used or woken since.",
 			requested.Format(time.RFC3339), contract.SleepRequestedKey))
 	}
 	if t.Sleep.NotBefore.After(n.Now) && t.Sleep.NotBefore.After(idle.Add(s.IdleTimeout)) {
