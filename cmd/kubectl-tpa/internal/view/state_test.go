@@ -156,6 +156,49 @@ func TestModes(t *testing.T) {
 	}
 }
 
+// What is observed would be asleep only if nothing else keeps it awake.
+func TestWhatWouldBeAsleep(t *testing.T) {
+	awake := sleep.State{Phase: sleep.Awake, Since: ago(time.Hour)}
+	with := func(change func(*sleep.State)) sleep.State {
+		s := awake
+		change(&s)
+		return s
+	}
+	for _, tt := range []struct {
+		name   string
+		s      sleep.State
+		change func(world)
+		want   string
+	}{
+		{"unused for long", awake, nil, "Awake (observed: asleep 50m)"},
+		{"unused for a while", with(func(s *sleep.State) { s.Used = ago(time.Minute) }), nil, "Awake"},
+		{"in use", with(func(s *sleep.State) { s.Claims = claims("tpa-proxy-a") }), nil, "Awake"},
+		{"settling", with(func(s *sleep.State) { s.NotBefore = noon.Add(time.Minute) }), nil, "Awake"},
+		{"blocked", awake, func(w world) {
+			w.service("rival", "")
+			w.Services[len(w.Services)-1].Spec.Selector["app"] = "web"
+		}, "Awake"},
+		{"its target is paused by another", awake, func(w world) {
+			w.service("api", contract.Active, contract.TargetKey, "web", contract.ModeKey, "paused")
+			w.Services[1].Annotations[contract.OriginalKey] = w.Services[0].Annotations[contract.OriginalKey]
+		}, "Awake"},
+		{"not observed", awake, func(w world) { delete(w.Services[0].Annotations, contract.ModeKey) }, "Awake"},
+		{"asleep all the same", sleep.State{Phase: sleep.Asleep, Since: ago(time.Hour)}, func(w world) { w.app("web", 0, 0) }, "Asleep"},
+	} {
+		w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web", contract.ModeKey, "observe").state("web", tt.s, nil)
+		if tt.change != nil {
+			tt.change(w)
+		}
+		e, _ := w.Explain("web")
+		if got := e.stateText(); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+		if would := e.History != nil && e.History.Observed.Sleeps == 1; would != (tt.want != "Awake" && tt.want != "Asleep") {
+			t.Errorf("%s: %+v", tt.name, e.History)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	for _, tt := range []struct {
 		name string
