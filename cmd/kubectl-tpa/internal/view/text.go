@@ -25,7 +25,7 @@ func span(d time.Duration) string {
 
 // stateText is the state, and what it would be if TPA did more than observe.
 func (s Service) stateText() string {
-	if s.WouldSince.IsZero() {
+	if s.WouldSince.IsZero() || s.State != Awake {
 		return string(s.State)
 	}
 	return fmt.Sprintf("%s (observed: asleep %s)", s.State, duration.HumanDuration(s.now.Sub(s.WouldSince)))
