@@ -1,6 +1,7 @@
 package target
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -232,8 +233,8 @@ func TestRequestToSleep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 3, func(t *testing.T, c *cluster) {
 				var why []SleepReason
-				p := c.proxy("a", func(config *Config) { config.OnSleep = func(w SleepReason) { why = append(why, w) } })
-				other := c.proxy("b")
+				note := func(config *Config) { config.OnSleep = func(w SleepReason) { why = append(why, w) } }
+				p, other := c.proxy("a", note), c.proxy("b", note)
 				p.mustAcquire()
 				other.mustAcquire()
 				other.Release(time.Now())
@@ -248,7 +249,7 @@ func TestRequestToSleep(t *testing.T) {
 				if asleep := c.state().Phase == sleep.Asleep; asleep != tt.sleeps {
 					t.Errorf("asleep %t after a second, want %t", asleep, tt.sleeps)
 				}
-				if len(why) > 0 && why[0] != Requested {
+				if tt.sleeps && !slices.Equal(why, []SleepReason{Requested}) {
 					t.Errorf("it sleeps because of %s", why)
 				}
 			})
