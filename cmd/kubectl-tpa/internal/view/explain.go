@@ -233,9 +233,13 @@ func (n *Namespace) whenItSleeps(t Target, s Service, requested time.Time) []str
 			"do not pass the proxies and get time to end (settle time).", t.Sleep.NotBefore.UTC().Format(time.RFC3339),
 			duration.HumanDuration(t.Sleep.NotBefore.Sub(n.Now))))
 	}
-	if !s.SleepsAt.IsZero() {
+	switch {
+	case s.SleepsAt.IsZero():
+	case !s.SleepsAt.After(n.Now):
+		lines = append(lines, "It is about to sleep, unless somebody connects.")
+	default:
 		lines = append(lines, fmt.Sprintf("It sleeps at %s at the earliest (in %s), unless somebody connects.",
-			s.SleepsAt.UTC().Format(time.RFC3339), duration.HumanDuration(max(0, s.SleepsAt.Sub(n.Now)))))
+			s.SleepsAt.UTC().Format(time.RFC3339), duration.HumanDuration(s.SleepsAt.Sub(n.Now))))
 	}
 	return lines
 }
