@@ -100,6 +100,8 @@ var table = map[string]Run{
 	"kubectl tpa status -o wide -n shop": {Test: "cmd/kubectl-tpa/internal/command.TestStatus"},
 	"kubectl tpa sleep web --wait":       {Test: "cmd/kubectl-tpa/internal/command.TestSleep"},
 	"kubectl tpa pause web":              {Test: "cmd/kubectl-tpa/internal/command.TestPauseAndResume"},
+	"kubectl tpa sleep":                  {Test: "cmd/kubectl-tpa/internal/command.TestSleep"},
+	"kubectl tpa pause":                  {Test: "cmd/kubectl-tpa/internal/command.TestPauseAndResume"},
 	"kubectl tpa wake web --wait":        {Test: "cmd/kubectl-tpa/internal/command.TestWake"},
 	"kubectl tpa check":                  {Test: "cmd/kubectl-tpa/internal/command.TestCheck"},
 	"kubectl tpa uninstall":              {Test: "cmd/kubectl-tpa/internal/command.TestUninstall"},
