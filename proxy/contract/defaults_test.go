@@ -16,7 +16,8 @@ func TestNamespaceDefaultsAreRead(t *testing.T) {
 	}{
 		{"none", nil, Defaults{}},
 		{"both", map[string]string{IdleTimeoutKey: "1h", ProxyReplicasKey: "3"}, Defaults{IdleTimeout: time.Hour, ProxyReplicas: 3}},
-		{"the ends of the range", map[string]string{IdleTimeoutKey: "1s", ProxyReplicasKey: "100"}, Defaults{time.Second, 100}},
+		{"the ends of the range", map[string]string{IdleTimeoutKey: "1s", ProxyReplicasKey: "100"}, Defaults{time.Second, 100, ModeSleep}},
+		{"a mode", map[string]string{ModeKey: "observe"}, Defaults{Mode: ModeObserve}},
 		{"keys of others and of Services", map[string]string{"a/b": "c", MaxHeldKey: "5", Prefix + "x": "y"}, Defaults{}},
 	}
 	for _, tt := range tests {
@@ -33,11 +34,11 @@ func TestNamespaceDefaultsAreRead(t *testing.T) {
 }
 
 func TestBadNamespaceDefaultsAreNamedAndLeftOut(t *testing.T) {
-	got, err := ParseDefaults(map[string]string{IdleTimeoutKey: "0s", ProxyReplicasKey: "101"})
+	got, err := ParseDefaults(map[string]string{IdleTimeoutKey: "0s", ProxyReplicasKey: "101", ModeKey: "off"})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, part := range []string{IdleTimeoutKey, `"0s"`, "from 1s to", ProxyReplicasKey, `"101"`, "from 1 to 100"} {
+	for _, part := range []string{IdleTimeoutKey, `"0s"`, "from 1s to", ProxyReplicasKey, `"101"`, "from 1 to 100", ModeKey, `"off"`, "paused"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q does not say %q", err, part)
 		}
@@ -47,6 +48,26 @@ func TestBadNamespaceDefaultsAreNamedAndLeftOut(t *testing.T) {
 	}
 	if got, _ := ParseDefaults(map[string]string{IdleTimeoutKey: "5m", ProxyReplicasKey: "0"}); got.IdleTimeout != 5*time.Minute {
 		t.Errorf("%+v: one bad value spoils the good one", got)
+	}
+}
+
+func TestModeOfAServiceAndItsNamespace(t *testing.T) {
+	for _, tt := range []struct {
+		own       string
+		namespace Mode
+		want      Mode
+	}{
+		{"", ModeSleep, ModeSleep}, {"", ModeObserve, ModeObserve}, {"", ModePaused, ModePaused},
+		{"sleep", ModePaused, ModeSleep}, {"paused", ModeObserve, ModePaused}, {"off", ModeObserve, ModeObserve},
+	} {
+		annotations := map[string]string{TargetKey: "web"}
+		if tt.own != "" {
+			annotations[ModeKey] = tt.own
+		}
+		got, err := Parse(annotations, Defaults{Mode: tt.namespace})
+		if got.Mode != tt.want || (err != nil) != (tt.own == "off") {
+			t.Errorf("%q in a namespace that is %s: %s, %v, want %s", tt.own, tt.namespace, got.Mode, err, tt.want)
+		}
 	}
 }
 
@@ -84,7 +105,7 @@ func FuzzParse(f *testing.F) {
 		annotations := map[string]string{
 			TargetKey: target, IdleTimeoutKey: duration, WakeTimeoutKey: duration, WakeReplicasKey: number, MaxHeldKey: number,
 			WakeOnKey: choice, IdleWhenKey: choice, ProxyProtocolKey: choice, AllowSourceIPLossKey: choice,
-			IgnoreSourcesKey: sources, PassivePortsKey: ports, Prefix + key: choice, ProxyReplicasKey: number,
+			ModeKey: choice, SleepRequestedKey: duration, IgnoreSourcesKey: sources, PassivePortsKey: ports, Prefix + key: choice, ProxyReplicasKey: number,
 		}
 		got, err := Parse(annotations, Defaults{})
 		again, err2 := Parse(annotations, Defaults{})

@@ -16,6 +16,8 @@ type History struct {
 	Asleep float64 `json:"asleepSeconds,omitempty"`
 	// Saved is what did not run in the part of that time in which it was TPA that kept the replicas at 0.
 	Saved Saved `json:"saved,omitzero"`
+	// Observed is what would have become of it besides, while TPA only observed.
+	Observed Observed `json:"observed,omitzero"`
 	// Pod is what a pod of the target requested when TPA last saw one. It counts for the sleep that follows.
 	Pod Requests `json:"pod,omitzero"`
 	// LastWake is nil before the first.
@@ -31,6 +33,23 @@ type Saved struct {
 	Memory float64 `json:"memoryByteSeconds,omitempty"`
 }
 
+// Observed is what would have become of a target in ModeObserve.
+type Observed struct {
+	// Sleeps is how often TPA would have put the target to sleep and woken it, Asleep for how long, in seconds.
+	Sleeps int64   `json:"sleeps,omitempty"`
+	Asleep float64 `json:"asleepSeconds,omitempty"`
+	// Saved is what would not have run.
+	Saved Saved `json:"saved,omitzero"`
+}
+
+// plus adds so many replicas that did not run for so many seconds, each of which requests so much.
+func (s Saved) plus(seconds float64, replicas int32, pod Requests) Saved {
+	s.Replicas += seconds * float64(replicas)
+	s.CPU += seconds * float64(replicas) * pod.CPU
+	s.Memory += seconds * float64(replicas) * pod.Memory
+	return s
+}
+
 // Requests is what one pod requests.
 type Requests struct {
 	// CPU is in cores, Memory in bytes; 0 if it requests none, or that is not known.
@@ -43,9 +62,17 @@ type Requests struct {
 func (h History) Slept(d time.Duration, replicas int32) History {
 	seconds := max(0, d.Seconds()) // clocks differ
 	h.Asleep += seconds
-	h.Saved.Replicas += seconds * float64(replicas)
-	h.Saved.CPU += seconds * float64(replicas) * h.Pod.CPU
-	h.Saved.Memory += seconds * float64(replicas) * h.Pod.Memory
+	h.Saved = h.Saved.plus(seconds, replicas, h.Pod)
+	return h
+}
+
+// WouldHaveSlept returns the History after a sleep that TPA would have put the target to, in which so many replicas would not
+// have run.
+func (h History) WouldHaveSlept(d time.Duration, replicas int32, pod Requests) History {
+	seconds := max(0, d.Seconds())
+	h.Observed.Sleeps++
+	h.Observed.Asleep += seconds
+	h.Observed.Saved = h.Observed.Saved.plus(seconds, replicas, pod)
 	return h
 }
 

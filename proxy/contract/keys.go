@@ -43,6 +43,12 @@ const (
 	PassivePortsKey = Prefix + "passive-ports"
 	// AllowSourceIPLossKey accepts that backends see the proxy's address on an externalTrafficPolicy: Local Service.
 	AllowSourceIPLossKey = Prefix + "allow-source-ip-loss"
+	// ModeKey is a Mode; also a namespace annotation. Of several Services with one target the most careful counts: paused,
+	// then observe.
+	ModeKey = Prefix + "mode"
+	// SleepRequestedKey is a time, as RFC 3339 has it: a target that was last used before then sleeps as soon as nothing uses
+	// it, without waiting for IdleTimeoutKey. A later use makes the request void.
+	SleepRequestedKey = Prefix + "sleep-requested"
 	// BypassKey on an unmanaged Service says that its direct connections to a target need not keep it awake.
 	BypassKey = Prefix + "bypass"
 	// ProxyReplicasKey is a namespace annotation: the replicas of the namespace's proxy.
@@ -83,8 +89,8 @@ const (
 	LeaseLabel  = Prefix + "lease"
 	LeaseProxy  = "proxy"  // one proxy pod: what it listens on
 	LeaseTarget = "target" // one target: its sleep state and claims
-	// LeaseDefaults marks the one Lease ProxyName, whose annotations are the Namespace's own IdleTimeoutKey, brought to
-	// where a proxy may read it.
+	// LeaseDefaults marks the one Lease ProxyName, whose annotations are the Namespace's own IdleTimeoutKey and ModeKey,
+	// brought to where a proxy may read them.
 	LeaseDefaults = "defaults"
 
 	// UninstallLabel on TPA's own Namespace, with the value UninstallTrue or the UID of TPA's own ServiceAccount, restores

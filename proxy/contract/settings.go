@@ -56,7 +56,27 @@ type Settings struct {
 	PassivePorts []string
 	// AllowSourceIPLoss accepts an externalTrafficPolicy: Local Service.
 	AllowSourceIPLoss bool
+	// Mode is what becomes of targets that nobody uses.
+	Mode Mode
+	// SleepRequested has targets that were last used before it sleep as soon as nothing uses them; the zero time: nobody asks
+	// for that.
+	SleepRequested time.Time
 }
+
+// Mode is what becomes of a target that nobody uses. The greater one is the more careful: of several Services' it counts.
+type Mode int
+
+const (
+	ModeSleep   Mode = iota // it sleeps
+	ModeObserve             // it would sleep, and TPA does everything but the sleep itself
+	ModePaused              // it stays awake, and is woken if it is asleep
+)
+
+// modes are the values of ModeKey, in the order of Mode.
+var modes = []string{"sleep", "observe", "paused"}
+
+// String is the value of ModeKey.
+func (m Mode) String() string { return modes[m] }
 
 // Passive reports whether a Service port neither wakes nor counts.
 func (s Settings) Passive(port int32, name string) bool {
@@ -69,6 +89,8 @@ type Defaults struct {
 	IdleTimeout time.Duration
 	// ProxyReplicas is the number of proxy pods; 0 means DefaultProxyReplicas.
 	ProxyReplicas int32
+	// Mode applies to Services that do not set their own.
+	Mode Mode
 }
 
 // ParseDefaults reads the annotations of a Namespace. A bad value is left out of the result and named in the error.
@@ -77,6 +99,7 @@ func ParseDefaults(annotations map[string]string) (Defaults, error) {
 	r := reader{annotations: annotations}
 	d.IdleTimeout = r.duration(IdleTimeoutKey, 0, MinIdleTimeout, MaxIdleTimeout)
 	d.ProxyReplicas = int32(r.integer(ProxyReplicasKey, 0, MaxProxyReplicas))
+	d.Mode = r.mode(ModeSleep)
 	return d, errors.Join(r.errs...)
 }
 
@@ -99,6 +122,8 @@ func Parse(annotations map[string]string, defaults Defaults) (Settings, error) {
 		IgnoreSources:     r.prefixes(IgnoreSourcesKey),
 		PassivePorts:      r.list(PassivePortsKey),
 		AllowSourceIPLoss: r.choice(AllowSourceIPLossKey, "false", "true") == 1,
+		Mode:              r.mode(defaults.Mode),
+		SleepRequested:    r.time(SleepRequestedKey),
 	}
 	r.unknown()
 	return s, errors.Join(r.errs...)
@@ -107,7 +132,7 @@ func Parse(annotations map[string]string, defaults Defaults) (Settings, error) {
 // userKeys are the keys that people may write on a Service.
 var userKeys = []string{
 	TargetKey, IdleTimeoutKey, IdleWhenKey, WakeOnKey, WakeTimeoutKey, WakeReplicasKey, MaxHeldKey, ProxyProtocolKey,
-	IgnoreSourcesKey, PassivePortsKey, AllowSourceIPLossKey, BypassKey,
+	IgnoreSourcesKey, PassivePortsKey, AllowSourceIPLossKey, ModeKey, SleepRequestedKey, BypassKey,
 }
 
 // UserKeys returns the keys that people may write on a Service.
@@ -166,6 +191,34 @@ func (r *reader) choice(key string, choices ...string) int {
 		return 0
 	}
 	return i
+}
+
+// mode returns the Mode, or another if there is no good one.
+func (r *reader) mode(unset Mode) Mode {
+	v, ok := r.annotations[ModeKey]
+	if !ok {
+		return unset
+	}
+	i := slices.Index(modes, v)
+	if i < 0 {
+		r.fail(ModeKey, strings.Join(modes, " or "))
+		return unset
+	}
+	return Mode(i)
+}
+
+// time returns a time; the zero one if there is none.
+func (r *reader) time(key string) time.Time {
+	v, ok := r.annotations[key]
+	if !ok {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, v)
+	if err != nil || t.IsZero() {
+		r.fail(key, "a time as RFC 3339 has it, such as 2026-01-31T17:00:00Z")
+		return time.Time{}
+	}
+	return t.UTC()
 }
 
 // list returns the comma-separated items without surrounding space.

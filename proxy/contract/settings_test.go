@@ -59,6 +59,12 @@ func TestGoodValuesAreReadAndTheRestIsDefault(t *testing.T) {
 		{PassivePortsKey, "9090,metrics", func(s *Settings) { s.PassivePorts = []string{"9090", "metrics"} }},
 		{AllowSourceIPLossKey, "true", func(s *Settings) { s.AllowSourceIPLoss = true }},
 		{AllowSourceIPLossKey, "false", func(*Settings) {}},
+		{ModeKey, "sleep", func(*Settings) {}},
+		{ModeKey, "observe", func(s *Settings) { s.Mode = ModeObserve }},
+		{ModeKey, "paused", func(s *Settings) { s.Mode = ModePaused }},
+		{SleepRequestedKey, "2026-01-31T18:00:00.25+01:00", func(s *Settings) {
+			s.SleepRequested = time.Date(2026, 1, 31, 17, 0, 0, 250_000_000, time.UTC)
+		}},
 		{BypassKey, "whatever it says", func(*Settings) {}},
 		{PhaseKey, "TPA's own", func(*Settings) {}},
 		{PortsKey, "TPA's own", func(*Settings) {}},
@@ -106,6 +112,10 @@ func TestBadValuesAreNamedWithWhatIsAccepted(t *testing.T) {
 		}},
 		PassivePortsKey:      {"a comma-separated list without empty items", []string{"", "80,,443", ",80"}},
 		AllowSourceIPLossKey: {"false or true", []string{"", "yes", "True", "1"}},
+		ModeKey:              {"sleep or observe or paused", []string{"", "Sleep", "off", "pause", "sleep "}},
+		SleepRequestedKey: {"a time as RFC 3339 has it", []string{
+			"", "now", "true", "2026-01-31", "2026-01-31 17:00:00Z", "1769878800", "0001-01-01T00:00:00Z",
+		}},
 	}
 	for key, tt := range bad {
 		for _, value := range tt.values {
@@ -160,7 +170,7 @@ func TestEveryErrorIsReportedAtOnce(t *testing.T) {
 	annotations := map[string]string{
 		TargetKey: "pod/x", IdleTimeoutKey: "soon", WakeTimeoutKey: "later", WakeReplicasKey: "0", MaxHeldKey: "0",
 		WakeOnKey: "x", ProxyProtocolKey: "x", IgnoreSourcesKey: "x", PassivePortsKey: ",", AllowSourceIPLossKey: "x",
-		IdleWhenKey: "x", Prefix + "nonsense": "x",
+		IdleWhenKey: "x", ModeKey: "x", SleepRequestedKey: "x", Prefix + "nonsense": "x",
 	}
 	got, err := Parse(annotations, Defaults{})
 	if n := len(unjoin(err)); n != len(annotations) {

@@ -32,6 +32,16 @@ var (
 	memoryDesc        = targetDesc("saved_memory_byte_seconds_total", "Bytes of memory that they would have requested, times how long."+shared+unknown)
 )
 
+// What would be without ModeObserve.
+var (
+	observedAsleepDesc        = targetDesc("observed_target_asleep", "Whether the target would be asleep if TPA did more than observe, 1 or 0.")
+	observedSleepsDesc        = targetDesc("observed_sleeps_total", "How often the target would have been put to sleep."+shared)
+	observedAsleepSecondsDesc = targetDesc("observed_target_asleep_seconds_total", "How long the target would have been asleep."+shared)
+	observedReplicasDesc      = targetDesc("observed_saved_replica_seconds_total", "Replicas that would not have run, times how long, by the pods that were ready at the end of it."+shared)
+	observedCPUDesc           = targetDesc("observed_saved_cpu_core_seconds_total", "CPU cores that they requested, times how long."+shared+unknown)
+	observedMemoryDesc        = targetDesc("observed_saved_memory_byte_seconds_total", "Bytes of memory that they requested, times how long."+shared+unknown)
+)
+
 // shared and unknown are what is to be known of values that come from the target's Lease.
 const (
 	shared  = " Every proxy says the same, and goes on where the one before it ended: aggregate by max, not by sum."
@@ -73,7 +83,7 @@ func newMetrics(namespace string) *metrics {
 		}, []string{"namespace", "service", "result"}),
 		sleeps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tpa_sleeps_total", Help: "How often this proxy has scaled the target to 0, by reason: nobody was connected, " +
-				"connections were silent, or another proxy had begun to and not ended it.",
+				"connections were silent, somebody asked for it, or another proxy had begun to and not ended it.",
 		}, append(labels, "reason")),
 		wakes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tpa_wakes_total", Help: "How often this proxy has scaled the target up.",
@@ -122,11 +132,28 @@ const setBack = time.Minute
 func (m *metrics) show(t contract.Target, h contract.History) contract.History {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if was := m.shown[t]; h.Asleep < was.Asleep && was.Asleep-h.Asleep < setBack.Seconds() {
-		return was
+	was := m.shown[t]
+	if h.Asleep < was.Asleep && was.Asleep-h.Asleep < setBack.Seconds() {
+		h.Asleep, h.Saved = was.Asleep, was.Saved
+	}
+	if was.Observed.Asleep-h.Observed.Asleep < setBack.Seconds() {
+		h.Observed = notLess(h.Observed, was.Observed)
 	}
 	m.shown[t] = h
 	return h
+}
+
+// notLess raises an Observed to an earlier one: the pods that are ready, by which the present sleep is reckoned, may become fewer.
+func notLess(o, was contract.Observed) contract.Observed {
+	return contract.Observed{
+		Sleeps: max(o.Sleeps, was.Sleeps),
+		Asleep: max(o.Asleep, was.Asleep),
+		Saved: contract.Saved{
+			Replicas: max(o.Saved.Replicas, was.Saved.Replicas),
+			CPU:      max(o.Saved.CPU, was.Saved.CPU),
+			Memory:   max(o.Saved.Memory, was.Saved.Memory),
+		},
+	}
 }
 
 // forgetTarget drops the series of a target that is kept no more.
@@ -163,6 +190,7 @@ func (m *Manager) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connectionsDesc, activeDesc, parkedDesc, heldDesc, bytesDesc, dialErrorsDesc, limitDesc, readyDesc,
 		asleepDesc, awakeDesc, asleepSecondsDesc, replicasDesc, cpuDesc, memoryDesc,
+		observedAsleepDesc, observedSleepsDesc, observedAsleepSecondsDesc, observedReplicasDesc, observedCPUDesc, observedMemoryDesc,
 	} {
 		ch <- d
 	}
@@ -220,8 +248,27 @@ func (m *Manager) Collect(ch chan<- prometheus.Metric) {
 		send(replicasDesc, prometheus.CounterValue, h.Saved.Replicas, t.String())
 		send(cpuDesc, prometheus.CounterValue, h.Saved.CPU, t.String())
 		send(memoryDesc, prometheus.CounterValue, h.Saved.Memory, t.String())
+		m.sendObserved(send, t, k, h.Observed)
 		if reason := m.last.Targets[t].keptAwake(); reason != "" {
 			send(awakeDesc, prometheus.GaugeValue, 1, t.String(), reason)
 		}
 	}
+}
+
+// sendObserved sends what would be of a target that is, or was, only observed.
+func (m *Manager) sendObserved(send func(*prometheus.Desc, prometheus.ValueType, float64, ...string), t contract.Target, k *target.Keeper, o contract.Observed) {
+	observed, since := k.Observed()
+	if !observed && o == (contract.Observed{}) {
+		return
+	}
+	asleep := 0.0
+	if !since.IsZero() {
+		asleep = 1
+	}
+	send(observedAsleepDesc, prometheus.GaugeValue, asleep, t.String())
+	send(observedSleepsDesc, prometheus.CounterValue, float64(o.Sleeps), t.String())
+	send(observedAsleepSecondsDesc, prometheus.CounterValue, o.Asleep, t.String())
+	send(observedReplicasDesc, prometheus.CounterValue, o.Saved.Replicas, t.String())
+	send(observedCPUDesc, prometheus.CounterValue, o.Saved.CPU, t.String())
+	send(observedMemoryDesc, prometheus.CounterValue, o.Saved.Memory, t.String())
 }

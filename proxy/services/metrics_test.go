@@ -10,12 +10,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/front"
+	"tpa.dev/tpa/proxy/sleep"
+	"tpa.dev/tpa/proxy/target"
 )
 
 // requests is a container that requests so much; empty: nothing.
@@ -114,6 +118,46 @@ func TestCountersDoNotFall(t *testing.T) {
 		if got := m.show(web, h); got.Asleep != tt.want || got.Saved.Replicas != 2*tt.want {
 			t.Errorf("%g: shown %+v, want %g", tt.is, got, tt.want)
 		}
+	}
+}
+
+// Nor do those of a sleep that would be, when fewer pods are ready than before.
+func TestCountersOfTheObservedDoNotFall(t *testing.T) {
+	m := newMetrics("shop")
+	for _, tt := range []struct{ asleep, replicas, want float64 }{{100, 300, 300}, {110, 220, 300}, {160, 320, 320}, {10, 10, 10}} {
+		h := contract.History{Observed: contract.Observed{Sleeps: 1, Asleep: tt.asleep, Saved: contract.Saved{Replicas: tt.replicas}}}
+		if got := m.show(web, h).Observed; got.Asleep != tt.asleep || got.Saved.Replicas != tt.want {
+			t.Errorf("%+v: shown %+v", tt, got)
+		}
+	}
+}
+
+// What is not observed, and never was, has no series of that.
+func TestSeriesOfTheObserved(t *testing.T) {
+	m := server(t)
+	for of, mode := range map[contract.Target]contract.Mode{web: contract.ModeObserve, db: contract.ModeSleep} {
+		k := target.New(target.Config{Namespace: namespace, Target: of, Pod: "a", Process: "a/1"})
+		k.SetUse(target.Use{IdleTimeout: time.Minute, Mode: mode})
+		state := sleep.State{Phase: sleep.Awake, Since: time.Now().Add(-time.Hour)}
+		k.Observe(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+			ResourceVersion: "1", Annotations: map[string]string{contract.StateKey: state.String()},
+		}})
+		m.targets[of] = k
+	}
+	want := `
+# HELP tpa_observed_sleeps_total How often the target would have been put to sleep. Every proxy says the same, and goes on where the one before it ended: aggregate by max, not by sum.
+# TYPE tpa_observed_sleeps_total counter
+tpa_observed_sleeps_total{namespace="shop",target="deployment/web"} 1
+# HELP tpa_observed_target_asleep Whether the target would be asleep if TPA did more than observe, 1 or 0.
+# TYPE tpa_observed_target_asleep gauge
+tpa_observed_target_asleep{namespace="shop",target="deployment/web"} 1
+# HELP tpa_target_asleep Whether the target is asleep, 1 or 0.
+# TYPE tpa_target_asleep gauge
+tpa_target_asleep{namespace="shop",target="deployment/web"} 0
+tpa_target_asleep{namespace="shop",target="statefulset/db"} 0
+`
+	if err := testutil.CollectAndCompare(m, strings.NewReader(want), "tpa_observed_sleeps_total", "tpa_observed_target_asleep", "tpa_target_asleep"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -183,6 +183,10 @@ func (x *index) target(t contract.Target, users []*corev1.Service, plans map[typ
 		sp := plans[svc.UID]
 		tp.Use.IdleTimeout = max(tp.Use.IdleTimeout, sp.Settings.IdleTimeout)
 		tp.Use.WakeReplicas = max(tp.Use.WakeReplicas, sp.Settings.WakeReplicas)
+		tp.Use.Mode = max(tp.Use.Mode, sp.Settings.Mode)
+		if sp.Settings.SleepRequested.After(tp.Use.SleepRequested) {
+			tp.Use.SleepRequested = sp.Settings.SleepRequested
+		}
 		tp.Services = append(tp.Services, svc.UID)
 	}
 	tp.Use.Blocked = x.blocked(users, pods)

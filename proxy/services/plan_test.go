@@ -224,6 +224,41 @@ func TestTargetOfSeveralServicesIsKeptAsTheMostDemandingWants(t *testing.T) {
 	}
 }
 
+func TestTargetOfSeveralServicesHasTheMostCarefulModeAndTheLatestRequest(t *testing.T) {
+	earlier, later := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), time.Date(2026, 1, 1, 13, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		namespace     contract.Mode
+		first, second string
+		want          contract.Mode
+	}{
+		{contract.ModeSleep, "", "", contract.ModeSleep},
+		{contract.ModeSleep, "observe", "", contract.ModeObserve},
+		{contract.ModeSleep, "observe", "paused", contract.ModePaused},
+		{contract.ModeObserve, "", "sleep", contract.ModeObserve},
+		{contract.ModePaused, "sleep", "observe", contract.ModeObserve},
+		{contract.ModePaused, "sleep", "sleep", contract.ModeSleep},
+	} {
+		first := active("web", 20001).annotate(contract.SleepRequestedKey, later.Format(time.RFC3339))
+		second := makeService("api").selects("app", "web").port(80, "", 8080, 20002).managed(contract.Active, "web").
+			annotate(contract.SleepRequestedKey, earlier.Format(time.RFC3339))
+		if tt.first != "" {
+			first.annotate(contract.ModeKey, tt.first)
+		}
+		if tt.second != "" {
+			second.annotate(contract.ModeKey, tt.second)
+		}
+		w := worldOf(first, second)
+		w.Defaults.Mode = tt.namespace
+		tp := w.Plan().Targets[web]
+		if tp.Use.Mode != tt.want || !tp.Use.SleepRequested.Equal(later) {
+			t.Errorf("%+v: %+v", tt, tp.Use)
+		}
+		if tp.Awake != "" { // nothing is wrong: nobody is warned
+			t.Errorf("%+v: %s", tt, tp.Awake)
+		}
+	}
+}
+
 func TestPodsThatASleepMayBeAboutToEndAreNotDialed(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -125,16 +125,19 @@ func (h happening) reason() (reason, action string) {
 
 // note is what an Event says to a person.
 func (h happening) note() string {
-	switch h.Change {
-	case target.Waking:
+	switch {
+	case h.Paused:
+		return fmt.Sprintf("scaling %s to %d, because it is paused", h.of, h.Replicas)
+	case h.Change == target.Waking:
 		return fmt.Sprintf("scaling %s to %d for a connection%s", h.of, h.Replicas, whose(h.Source))
-	case target.Woken:
+	case h.Change == target.Woken:
 		return fmt.Sprintf("%s was ready %s after the connection%s", h.of, h.Took.Round(time.Millisecond), whose(h.Source))
 	}
 	after := map[target.SleepReason]string{
 		target.NoConnections: fmt.Sprintf("nobody was connected for %s", h.IdleTimeout),
 		target.NoTraffic:     fmt.Sprintf("no byte was sent for %s, and connections that were open have ended", h.IdleTimeout),
 		target.TakenOver:     "another proxy had begun to",
+		target.Requested:     fmt.Sprintf("somebody asked for that (%s)", contract.SleepRequestedKey),
 	}
 	return fmt.Sprintf("scaled %s from %d to 0: %s", h.of, h.Replicas, after[h.Why])
 }
@@ -154,14 +157,14 @@ func whose(s target.Source) string {
 	return text
 }
 
-// toldServices are the Services that are told of a transition: whose connection it was, or all that the target sleeps for.
+// toldServices are the Services that are told of a transition: whose connection it was, or all that the target sleeps and wakes for.
 func (m *Manager) toldServices(h happening) map[types.UID]string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	told := map[types.UID]string{}
 	for _, uid := range m.last.Targets[h.of].Services {
 		name := m.last.Services[uid].Name
-		if name != "" && len(told) < maxToldServices && (h.Change == target.FellAsleep || name == h.Source.Service) {
+		if name != "" && len(told) < maxToldServices && (h.Change == target.FellAsleep || h.Paused || name == h.Source.Service) {
 			told[uid] = name
 		}
 	}

@@ -42,7 +42,11 @@ func TestNotes(t *testing.T) {
 		"scaling deployment/web to 3 for a connection from 192.0.2.7 to port 80 of Service web": {
 			Change: target.Waking, Replicas: 3, Source: source,
 		},
-		"scaling deployment/web to 1 for a connection": {Change: target.Waking, Replicas: 1},
+		"scaling deployment/web to 1 for a connection":      {Change: target.Waking, Replicas: 1},
+		"scaling deployment/web to 2, because it is paused": {Change: target.Waking, Replicas: 2, Paused: true},
+		"scaled deployment/web from 3 to 0: somebody asked for that (tpa.dev/sleep-requested)": {
+			Change: target.FellAsleep, Replicas: 3, Why: target.Requested,
+		},
 		"deployment/web was ready 2.345s after the connection from 192.0.2.7 to Service web": {
 			Change: target.Woken, Took: 2345123 * time.Microsecond, Source: target.Source{Service: "web", Client: from.Addr},
 		},

@@ -17,8 +17,9 @@ type Inputs struct {
 	Ready int
 	// Starting says that there are pods which have been about to become ready for long.
 	Starting bool
-	// IdleTimeout is how long the target is unused before it sleeps.
-	IdleTimeout time.Duration
+	// IdleTimeout is how long the target is unused before it sleeps; no time at all if its last use was before SleepRequested.
+	IdleTimeout    time.Duration
+	SleepRequested time.Time
 	// WakeReplicas is the number of replicas to wake to; 0 means what it had.
 	WakeReplicas int32
 	// Blocked says that the target must not sleep now.

@@ -43,6 +43,7 @@ const (
 	exits                        // and ends
 	blocks                       // something keeps the target from sleeping, as a process sees it
 	unblocks                     // or does not any more
+	asks                         // somebody asks for a sleep
 	holds                        // the controller is about to claim the target
 	releases                     // the controller gives its claim up
 	settles                      // the controller has the target left awake for a while
@@ -118,6 +119,8 @@ func (w *world) happen(e event) {
 		*p = proc{pod: p.pod, skew: p.skew, machine: p.machine}
 	case blocks, unblocks:
 		w.procs[e.on].blocked = e.kind == blocks
+	case asks:
+		w.requested = w.now
 	case holds:
 		w.procs[e.on].holding = true
 		w.theirs = false // who opts out gets back what the Lease says is owed
@@ -159,7 +162,7 @@ func (w *world) spend(kind eventKind) {
 	switch kind {
 	case connects:
 		w.left.connects--
-	case leaves, blocks, holds, settles:
+	case leaves, blocks, asks, holds, settles:
 		if i := slices.Index(w.left.edits, kind); i >= 0 {
 			w.left.edits = slices.Delete(slices.Clone(w.left.edits), i, i+1)
 		}
@@ -237,6 +240,8 @@ func (w *world) tell(e event) {
 		w.say("%v: the API server goes away", after)
 	case returns:
 		w.say("%v: the API server is back", after)
+	case asks:
+		w.say("%v: somebody asks for a sleep", after)
 	case bumps:
 		w.say("%v: the workload's status changes", after)
 	case scales:

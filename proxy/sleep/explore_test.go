@@ -245,6 +245,7 @@ func (w *world) events() []event {
 		}
 	}
 	fault(bumps, 0)
+	edit(asks, 0)
 	switch {
 	case w.down:
 		add(returns, 0)

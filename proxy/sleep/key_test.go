@@ -165,6 +165,7 @@ func (e *encoder) world() {
 		}
 	}
 	e.bits(w.hand, w.ours, w.theirs, w.down, w.leaseRV == 0)
+	e.time(w.requested)
 	e.state(w.lease)
 	e.int(len(w.flights))
 	for _, i := range e.order {

@@ -42,6 +42,15 @@ func TestNext(t *testing.T) {
 		{"in use and nothing ready", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(1), Active: 1}, ReadScale, time.Time{}, ""},
 		{"the claim is kept for a while", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(29), IdleSince: t0}, Wait, at(30), ""},
 		{"and then given up", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(30), IdleSince: t0}, Swap, time.Time{}, Awake},
+		{"a sleep was asked for since the last use", State{Phase: Awake, Since: t0}, Inputs{Now: at(2), SleepRequested: at(1)}, ReadScale, time.Time{}, ""},
+		{"the claim is given up for that at once", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(2), IdleSince: t0, SleepRequested: at(1)}, Swap, time.Time{}, Awake},
+		{"but not by who is in use", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"me": {}}}, Inputs{Now: at(2), Active: 1, Ready: 1, SleepRequested: at(1)}, Wait, time.Time{}, ""},
+		{"nor does it sleep under another's claim", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"x": {}}}, Inputs{Now: at(2), SleepRequested: at(1)}, Wait, time.Time{}, ""},
+		{"nor while it settles", State{Phase: Awake, Since: t0, NotBefore: at(600)}, Inputs{Now: at(2), SleepRequested: at(1)}, Wait, at(600), ""},
+		{"nor if it is blocked", State{Phase: Awake, Since: t0}, Inputs{Now: at(2), SleepRequested: at(1), Blocked: true}, Wait, time.Time{}, ""},
+		{"a use since then makes the request void", State{Phase: Awake, Since: t0, Used: at(2)}, Inputs{Now: at(3), SleepRequested: at(1)}, Wait, at(62), ""},
+		{"one at the same time too", State{Phase: Awake, Since: t0}, Inputs{Now: at(3), SleepRequested: t0}, Wait, at(60), ""},
+		{"and a wake", State{Phase: Awake, Since: at(2)}, Inputs{Now: at(3), SleepRequested: at(1)}, Wait, at(62), ""},
 		{"another sleeps: hold", State{Phase: Sleeping, Since: t0, By: "x/1"}, Inputs{Now: at(9), Waiting: true}, Wait, at(10), ""},
 		{"another has been sleeping for too long", State{Phase: Sleeping, Since: t0, By: "x/1"}, Inputs{Now: at(10), Waiting: true}, ReadScale, time.Time{}, ""},
 		{"asleep and quiet", State{Phase: Asleep, Since: t0}, Inputs{Now: at(1e6)}, Wait, time.Time{}, ""},
@@ -435,5 +444,28 @@ func TestContestedLeaseOfBefore(t *testing.T) {
 	state, err := Parse(`{"phase":"Awake","seq":7,"since":"2001-09-09T01:46:40Z","replicas":2,"owed":true}`)
 	if err != nil || state.Contested() || state.ScaleVersion != "" {
 		t.Errorf("%+v, %v", state, err)
+	}
+}
+
+func TestDue(t *testing.T) {
+	idle := map[string]Claim{"x": {IdleSince: at(10)}, "y": {IdleSince: at(5)}}
+	for _, tt := range []struct {
+		name string
+		s    State
+		want time.Time
+	}{
+		{"nobody came", State{Phase: Awake, Since: t0}, at(60)},
+		{"the last use", State{Phase: Awake, Since: t0, Claims: idle}, at(70)},
+		{"one whose claim is gone", State{Phase: Awake, Since: t0, Used: at(20), Claims: idle}, at(80)},
+		{"settling", State{Phase: Awake, Since: t0, NotBefore: at(600)}, at(600)},
+		{"settled", State{Phase: Awake, Since: t0, NotBefore: at(6)}, at(60)},
+		{"in use", State{Phase: Awake, Since: t0, Claims: map[string]Claim{"x": {}}}, time.Time{}},
+		{"contested", State{Phase: Awake, Since: t0, Reverted: MaxReverted}, time.Time{}},
+		{"falling asleep", State{Phase: Sleeping, Since: t0}, time.Time{}},
+		{"asleep", State{Phase: Asleep, Since: t0, Used: at(1)}, time.Time{}},
+	} {
+		if got := tt.s.Due(time.Minute); !got.Equal(tt.want) {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
 	}
 }

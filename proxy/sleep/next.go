@@ -10,6 +10,15 @@ import (
 // now and then costs no write for each visit.
 func Quiet(idleTimeout time.Duration) time.Duration { return idleTimeout / 2 }
 
+// Idle is for how long a target is unused before it sleeps that was last used at a time. A use at the time of the request, or
+// later, makes that void: when in doubt, stay awake.
+func (in Inputs) Idle(used time.Time) time.Duration {
+	if used.Before(in.SleepRequested) {
+		return 0
+	}
+	return in.IdleTimeout
+}
+
 // Next says what to do now.
 func (m *Machine) Next(in Inputs) Action {
 	if in.Lost.After(m.lostAt) {
@@ -70,7 +79,7 @@ func (m *Machine) awake(in Inputs) Action {
 		}
 		return Action{Kind: Wait}
 	case have && claim.Active():
-		if at := in.IdleSince.Add(Quiet(in.IdleTimeout)); in.Now.Before(at) {
+		if at := in.IdleSince.Add(Quiet(in.Idle(in.IdleSince))); in.Now.Before(at) {
 			return Action{Kind: Wait, At: at}
 		}
 		state := m.prune(in).clone()
@@ -121,11 +130,12 @@ func (m *Machine) considerSleep(in Inputs) Action {
 		m.scale = nil
 		return Action{Kind: Wait}
 	}
-	at := m.state.LastUse().Add(in.IdleTimeout)
+	used := m.state.LastUse()
+	at := used.Add(in.Idle(used))
 	if last := m.state.lastUser(); last != "" && last != m.me {
 		at = at.Add(courtesy)
 	}
-	if back := m.returned.Add(in.IdleTimeout); back.After(at) && !m.returned.IsZero() {
+	if back := m.returned.Add(in.Idle(m.returned)); back.After(at) && !m.returned.IsZero() {
 		at = back // it may be another one of the same name
 	}
 	for _, t := range []time.Time{m.state.NotBefore, m.graceTo, m.sleepAfter} {

@@ -121,7 +121,9 @@ func interfere(w *world, rng *rand.Rand, i, flight int) {
 			w.happen(event{kind: exits, on: i})
 		}
 	case 12:
-		if p.runs() && !p.steward {
+		if rng.IntN(3) == 0 {
+			w.happen(event{kind: asks})
+		} else if p.runs() && !p.steward {
 			w.happen(event{kind: [...]eventKind{blocks, unblocks}[rng.IntN(2)], on: i})
 		}
 	case 13:

@@ -42,7 +42,7 @@
 //
 // The worlds have crashes, processes that are frozen and go on, calls that are given up and carried out later or never,
 // writes that are carried out twice, refusals that end, late watches, clocks that differ, people who scale, proxies that
-// leave or must not sleep, the controller, and an API server that is away, when proxies dial without a claim (package
+// leave or must not sleep, requests to sleep, the controller, and an API server that is away, when proxies dial without a claim (package
 // target).
 //
 // Beyond the rules this takes for granted: whoever else writes the Lease changes neither its phase nor a proxy's claim; a
@@ -181,6 +181,19 @@ func (s State) LastUse() time.Time {
 		}
 	}
 	return last
+}
+
+// Due is when a target that is awake and unused is to sleep by what the Lease says; the zero time if it is not. That needs not
+// come about: more than the Lease may keep it awake.
+func (s State) Due(idleTimeout time.Duration) time.Time {
+	if s.Phase != Awake || s.anyActive() || s.Contested() {
+		return time.Time{}
+	}
+	at := s.LastUse().Add(idleTimeout)
+	if s.NotBefore.After(at) {
+		return s.NotBefore
+	}
+	return at
 }
 
 // lastUser is the holder of the claim that became idle last; empty if there is none.

@@ -28,6 +28,9 @@ type world struct {
 	// reverted is how often in a row a person's scaling ended a sleep that nobody had ended by a use.
 	reverted int
 
+	// requested is when somebody last asked for a sleep, by that one's clock, which nobody else's need agree with.
+	requested time.Time
+
 	procs   []proc
 	flights []flight
 	ids     int // of processes and flights
@@ -162,7 +165,7 @@ const idleTimeout = 20 * time.Second
 func (w *world) inputs(p *proc) Inputs {
 	in := Inputs{
 		Now: w.clock(p), Active: p.active, IdleSince: p.idle, Waiting: p.waiting > 0, Ready: int(w.pods), Starting: w.scale > w.pods,
-		IdleTimeout: idleTimeout, Leaving: p.leaving, Blocked: p.blocked, Lost: p.lost,
+		IdleTimeout: idleTimeout, SleepRequested: w.requested, Leaving: p.leaving, Blocked: p.blocked, Lost: p.lost,
 	}
 	if p.steward {
 		return Inputs{Now: w.clock(p), Waiting: true, IdleTimeout: time.Hour}

@@ -35,6 +35,7 @@ const (
 	NoConnections SleepReason = "no_connections" // nobody was connected
 	NoTraffic     SleepReason = "no_traffic"     // somebody was, and silent
 	TakenOver     SleepReason = "taken_over"     // another process had begun to, and did not end it
+	Requested     SleepReason = "requested"      // somebody asked for it
 )
 
 // following returns the history of a target in the state that is to follow that of the record. What a connection has to do
@@ -90,7 +91,10 @@ func (k *Keeper) history(was record, next sleep.State) contract.History {
 	if next.Phase == sleep.Sleeping && k.pod != (contract.Requests{}) {
 		h.Pod = k.pod
 	}
-	if wakesUp(was.state, next, k.config.Pod) {
+	if n := k.napIn(was.state); k.ended(n, next) {
+		h = k.napped(h, n)
+	}
+	if wakesUp(was.state, next, k.config.Pod) && !k.rouses() {
 		h.Wakes++
 		h.LastWake = k.wake()
 	}
@@ -106,6 +110,8 @@ func (k *Keeper) reason(was sleep.State) SleepReason {
 		return k.falls
 	case was.Phase == sleep.Sleeping:
 		return TakenOver
+	case was.LastUse().Before(k.requested) && now().Before(was.LastUse().Add(k.use.IdleTimeout)):
+		return Requested
 	case len(k.gate.parked) > 0:
 		return NoTraffic
 	}
@@ -230,12 +236,13 @@ func (k *Keeper) SetPod(r contract.Requests) {
 	k.pod = r
 }
 
-// History returns what has become of the target, its present sleep included.
+// History returns what has become of the target, its present sleep included, or the one that it would be in.
 func (k *Keeper) History() contract.History {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
-	if k.last.state.Phase != sleep.Asleep {
-		return k.last.history
+	h := k.napped(k.last.history, k.napIn(k.last.state))
+	if k.last.state.Phase == sleep.Asleep {
+		h = h.Slept(now().Sub(k.last.state.Since), stopped(k.last.state))
 	}
-	return k.last.history.Slept(now().Sub(k.last.state.Since), stopped(k.last.state))
+	return h
 }

@@ -28,6 +28,10 @@ type Use struct {
 	IdleTimeout time.Duration
 	// WakeReplicas is the number of replicas to wake to; 0 means what the target had.
 	WakeReplicas int32
+	// Mode is the most careful one of the Services'.
+	Mode contract.Mode
+	// SleepRequested is the latest time at which somebody asked for a sleep, by that one's clock; the zero time if nobody did.
+	SleepRequested time.Time
 	// Blocked says why the target must not sleep now; empty if it may.
 	Blocked string
 }
@@ -84,20 +88,23 @@ type Keeper struct {
 	last     record
 	observed bool
 	use      Use
-	denied   string               // what Allow said
-	lifted   bool                 // what it said before does not count any more
-	alive    map[string]time.Time // holders that the API server knows, whatever Gone says, until a time
-	ready    int
-	starting time.Time // since when there are pods that may become ready; the zero time if there are none
-	absence  absence
-	givingUp bool
-	retired  bool
-	lastErr  error
-	view     View
-	waking   *waking   // nil while nobody waits for the target to wake
-	woken    []*waking // not reported yet
-	untold   *tell     // nil if there is no outcome to be written
-	pod      contract.Requests
+	// requested is use.SleepRequested by this process's clock.
+	requested time.Time
+	denied    string               // what Allow said
+	lifted    bool                 // what it said before does not count any more
+	alive     map[string]time.Time // holders that the API server knows, whatever Gone says, until a time
+	ready     int
+	starting  time.Time // since when there are pods that may become ready; the zero time if there are none
+	absence   absence
+	givingUp  bool
+	retired   bool
+	lastErr   error
+	view      View
+	waking    *waking   // nil while nobody waits for the target to wake
+	woken     []*waking // not reported yet
+	untold    *tell     // nil if there is no outcome to be written
+	nap       nap       // the one that was under way when TPA ceased to only observe
+	pod       contract.Requests
 
 	// Run's own.
 	falls       SleepReason // if it is to sleep
@@ -209,6 +216,12 @@ func (k *Keeper) SetUse(use Use) bool {
 	defer k.gate.mu.Unlock()
 	if k.use != use || k.retired || k.denied != "" {
 		k.lifted = k.lifted || k.denied != ""
+		if !use.SleepRequested.Equal(k.use.SleepRequested) {
+			k.requested = heardOf(use.SleepRequested, now())
+		}
+		if k.use.observes() && !use.observes() {
+			k.nap = k.napIn(k.last.state)
+		}
 		k.use, k.retired, k.denied = use, false, ""
 		k.poke()
 	}

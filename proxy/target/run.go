@@ -141,11 +141,15 @@ func (k *Keeper) end() bool {
 func (k *Keeper) next(leaving bool) (sleep.Action, record) {
 	k.gate.mu.Lock()
 	defer k.gate.mu.Unlock()
+	leaving = leaving || k.retired
 	in := sleep.Inputs{
 		Now: now(), Active: k.gate.active, IdleSince: k.gate.idleSince,
 		Waiting: k.gate.waiting > 0, Served: k.config.Held != nil && !k.config.Held(), Ready: k.ready, Starting: k.stuck(),
-		IdleTimeout: k.use.IdleTimeout, WakeReplicas: k.use.WakeReplicas,
-		Blocked: k.use.Blocked != "" || k.denied != "" || k.lifted || k.retired, Leaving: leaving || k.retired,
+		IdleTimeout: k.use.IdleTimeout, SleepRequested: k.requested, WakeReplicas: k.use.WakeReplicas,
+		Blocked: k.use.Blocked != "" || k.use.Mode != contract.ModeSleep || k.denied != "" || k.lifted || k.retired, Leaving: leaving,
+	}
+	if k.paused() && !leaving {
+		in.Active++
 	}
 	if k.lifted {
 		// The scale that Allow denied is forgotten once, and so read anew: which asks Allow again.
@@ -237,7 +241,7 @@ func (k *Keeper) done(a sleep.Action, r sleep.Result, was, written record, err e
 		k.config.Log.Info("target", zap.String("phase", string(a.State.Phase)), zap.Int32("replicas", a.State.Replicas),
 			zap.Duration("after", a.State.Since.Sub(was.state.Since)))
 	}
-	if r.Outcome == sleep.OK && a.Kind == sleep.Swap && wakesUp(was.state, a.State, k.config.Pod) {
+	if r.Outcome == sleep.OK && a.Kind == sleep.Swap && written.history.Wakes > was.history.Wakes {
 		k.began(written.history.LastWake)
 	}
 	k.swing()

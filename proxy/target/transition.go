@@ -15,7 +15,7 @@ type Change int
 const (
 	// FellAsleep: it was put to sleep.
 	FellAsleep Change = iota
-	// Waking: it is being woken for a connection.
+	// Waking: it is being woken.
 	Waking
 	// Woken: a backend is ready after that.
 	Woken
@@ -31,8 +31,9 @@ type Transition struct {
 	// Why, and IdleTimeout, are why it fell asleep.
 	Why         SleepReason
 	IdleTimeout time.Duration
-	// Source is whose connection has woken it.
+	// Source is whose connection has woken it; Paused says that nobody's has, but that it is to be awake.
 	Source Source
+	Paused bool
 	// Took is how long that took.
 	Took time.Duration
 }
@@ -46,6 +47,8 @@ func (k *Keeper) passed(was, is sleep.State) {
 		k.transitions = append(k.transitions, Transition{
 			Change: FellAsleep, Replicas: is.Replicas, Why: k.falls, IdleTimeout: k.use.IdleTimeout,
 		})
+	case wakesUp(was, is, k.config.Pod) && k.waking == nil && k.rouses():
+		k.transitions = append(k.transitions, Transition{Change: Waking, Replicas: is.WakeTo(k.use.WakeReplicas), Paused: true})
 	case wakesUp(was, is, k.config.Pod) && k.waking != nil:
 		k.transitions = append(k.transitions, Transition{
 			Change: Waking, Replicas: is.WakeTo(k.use.WakeReplicas), Source: k.waking.source,

@@ -93,6 +93,7 @@ var settings = map[string]string{
 	contract.IdleTimeoutKey: "5m", contract.IdleWhenKey: "no-connections", contract.WakeOnKey: "data", contract.WakeTimeoutKey: "1m", contract.WakeReplicasKey: "3",
 	contract.MaxHeldKey: "5", contract.ProxyProtocolKey: "v1", contract.IgnoreSourcesKey: "198.51.100.0/24",
 	contract.PassivePortsKey: "main", contract.AllowSourceIPLossKey: "true", contract.BypassKey: "true",
+	contract.ModeKey: "paused", contract.SleepRequestedKey: "2026-01-31T17:00:00Z",
 }
 
 // TestDeputyChangesSettings: how a target sleeps is for those to say who may scale it.

@@ -23,7 +23,7 @@ func Wanted(namespace string, defaults contract.Defaults, config Config) ([]Obje
 		disruptionBudget(namespace),
 		deployment(namespace, Replicas(defaults), config),
 	}
-	if defaults.IdleTimeout > 0 {
+	if defaults.IdleTimeout > 0 || defaults.Mode != contract.ModeSleep {
 		objects = append([]client.Object{defaultsLease(namespace, defaults)}, objects...)
 	}
 	result := make([]Object, len(objects))
@@ -103,6 +103,9 @@ func defaultsLease(namespace string, defaults contract.Defaults) *coordinationv1
 		ObjectMeta: meta(namespace),
 	}
 	lease.Labels[contract.LeaseLabel] = contract.LeaseDefaults
-	lease.Annotations = map[string]string{contract.IdleTimeoutKey: fmt.Sprint(defaults.IdleTimeout)}
+	lease.Annotations = map[string]string{contract.ModeKey: defaults.Mode.String()}
+	if defaults.IdleTimeout > 0 {
+		lease.Annotations[contract.IdleTimeoutKey] = fmt.Sprint(defaults.IdleTimeout)
+	}
 	return lease
 }

@@ -177,6 +177,18 @@ func TestDefaultsLease(t *testing.T) {
 	if d, err := contract.ParseDefaults(lease.GetAnnotations()); err != nil || d.IdleTimeout != 90*time.Second {
 		t.Errorf("proxies read %v, %v", d, err)
 	}
+	for _, defaults := range []contract.Defaults{
+		{Mode: contract.ModeObserve}, {Mode: contract.ModePaused, IdleTimeout: time.Hour}, {IdleTimeout: time.Hour},
+	} {
+		lease := all(t, defaults, config())["Lease"]
+		if d, err := contract.ParseDefaults(lease.content.GetAnnotations()); err != nil || d != defaults {
+			t.Errorf("proxies read %v, %v, want %v", d, err, defaults)
+		}
+	}
+	observe, paused := all(t, contract.Defaults{Mode: contract.ModeObserve}, config()), all(t, contract.Defaults{Mode: contract.ModePaused}, config())
+	if observe["Lease"].Hash == paused["Lease"].Hash {
+		t.Error("another mode does not show in the hash")
+	}
 }
 
 func TestPresentCoversWanted(t *testing.T) {

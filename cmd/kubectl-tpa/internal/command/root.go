@@ -83,7 +83,7 @@ func (a *app) root() *cobra.Command {
 	})
 	a.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&a.own, "tpa-namespace", "tpa-system", "The namespace that TPA itself is installed in.")
-	root.AddCommand(a.status(), a.explain(), a.wake(), a.check(), a.uninstall(), a.versions())
+	root.AddCommand(a.status(), a.explain(), a.wake(), a.sleep(), a.pause(), a.resume(), a.check(), a.uninstall(), a.versions())
 	a.complete(root)
 	return root
 }

@@ -46,7 +46,8 @@ STATE is one of
   Unknown       you may not read the target's Lease, or there is none yet
 
 CONNECTIONS are what the proxies said last, at most 10 s ago: how many are open, and how many are held until a pod is ready.
-SLEEPS IN is "blocked" or "contested" for what does not sleep however idle it is: kubectl tpa explain says why.`,
+SLEEPS IN is "blocked", "contested", "paused" or "observed" for what does not sleep however idle it is: kubectl tpa explain says
+why.`,
 		Example: `  # All Services of the current namespace
   kubectl tpa status
 

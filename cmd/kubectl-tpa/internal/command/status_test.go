@@ -39,7 +39,7 @@ func TestStatus(t *testing.T) {
 		"SERVICE TARGET STATE READY CONNECTIONS IDLE FOR SLEEPS IN WAKES LAST WAKE",
 		"db deployment/db Asleep 0/0 0 4h - - -",
 		"web deployment/web Awake 1/2 4 (+1 held) - - 2 60m ago, ready in 1.5s")
-	s.contains(s.does("status", "web", "-o", "wide"), "SLEEPS ASLEEP FOR IDLE-TIMEOUT PROXIES REASON", "ready in 1.5s 3 0s 10m 0/0 there is no Deployment tpa-proxy")
+	s.contains(s.does("status", "web", "-o", "wide"), "SLEEPS ASLEEP FOR OBSERVED IDLE-TIMEOUT PROXIES REASON", "ready in 1.5s 3 0s - 10m 0/0 there is no Deployment tpa-proxy")
 	s.contains(s.does("status", "-A"), "NAMESPACE SERVICE", s.ns+" db deployment/db Asleep")
 	if got := s.does("status", "-o", "name"); got != "service/db\nservice/web\n" {
 		t.Errorf("-o name: %q", got)

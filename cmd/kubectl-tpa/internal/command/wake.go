@@ -51,18 +51,9 @@ func ready(s view.Service) bool {
 }
 
 func (a *app) wakeAll(ctx context.Context, c *cluster.Client, namespace string, names []string) error {
-	n, err := one(ctx, c, namespace)
+	n, services, err := managed(ctx, c, namespace, names)
 	if err != nil {
 		return err
-	}
-	services, err := pick(n.List(), names)
-	if err != nil {
-		return err
-	}
-	for _, s := range services {
-		if s.State == view.Unmanaged {
-			return fmt.Errorf("service %q is not managed by TPA: kubectl tpa explain %s -n %s", s.Name, s.Name, s.Namespace)
-		}
 	}
 	for _, s := range services {
 		woken := false

@@ -80,6 +80,16 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 		return []string{"Its connections go to its pods directly; TPA has nothing to do with it."}
 	}
 	why := n.connections(svc.Name)
+	switch s.Mode {
+	case contract.ModePaused:
+		why = append(why, fmt.Sprintf("It is paused (%s): it stays awake until: kubectl tpa resume %s -n %s", contract.ModeKey, s.pausedBy(plan), n.Name))
+	case contract.ModeObserve:
+		would := "It would be awake now."
+		if !s.WouldSince.IsZero() {
+			would = fmt.Sprintf("It would be asleep since %s.", n.at(s.WouldSince))
+		}
+		why = append(why, fmt.Sprintf("TPA only observes (%s): it does everything but the sleep itself. %s", contract.ModeKey, would))
+	}
 	for _, t := range s.Targets {
 		if !t.Known {
 			continue
@@ -92,13 +102,26 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 			why = append(why, fmt.Sprintf("%s is being scaled to 0 since %s.", t.Target, n.at(t.Sleep.Since)))
 		default:
 			why = append(why, n.claims(svc.Name, t, s, plan)...)
-			why = append(why, n.whenItSleeps(t, s)...)
+			why = append(why, n.whenItSleeps(t, s, plan.Targets[t.Target].Use.SleepRequested)...)
 		}
 	}
 	if s.State == Asleep || s.State == PartlyAsleep {
 		why = append(why, n.wakesNot(svc)...)
 	}
 	return append(why, n.shared(svc, s, plan)...)
+}
+
+// pausedBy names the Services that have a target of this one paused.
+func (s Service) pausedBy(plan services.Plan) string {
+	var names []string
+	for _, t := range s.Targets {
+		for _, uid := range plan.Targets[t.Target].Services {
+			if sp := plan.Services[uid]; sp.Settings.Mode == contract.ModePaused && !slices.Contains(names, sp.Name) {
+				names = append(names, sp.Name)
+			}
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 // wakesNot says which connections do not wake a target.
@@ -176,6 +199,7 @@ func (n *Namespace) claims(service string, t Target, s Service, plan services.Pl
 			lines = append(lines, fmt.Sprintf("The controller keeps %s awake while it gives a Service back.", t.Target))
 		case n.gone(holder):
 			lines = append(lines, fmt.Sprintf("Proxy %s claims %s and does not exist any more: another proxy drops the claim soon.", holder, t.Target))
+		case plan.Targets[t.Target].Use.Mode == contract.ModePaused && len(users) == 0: // said already
 		case !says:
 			lines = append(lines, fmt.Sprintf("Proxy %s claims %s.", holder, t.Target))
 		case len(users) == 0:
@@ -189,20 +213,33 @@ func (n *Namespace) claims(service string, t Target, s Service, plan services.Pl
 }
 
 // whenItSleeps says when an awake target sleeps.
-func (n *Namespace) whenItSleeps(t Target, s Service) []string {
+func (n *Namespace) whenItSleeps(t Target, s Service, requested time.Time) []string {
 	var lines []string
 	idle := t.Sleep.LastUse()
 	if !used(t.Sleep) {
 		lines = append(lines, fmt.Sprintf("Nobody has used %s since %s; idle-timeout is %s.", t.Target, n.at(idle), span(s.IdleTimeout)))
+	}
+	switch {
+	case requested.IsZero(), used(t.Sleep), s.Keeps != "":
+	case idle.Before(requested):
+		lines = append(lines, fmt.Sprintf("Somebody asked at %s for it to sleep without waiting for that (%s).",
+			requested.Format(time.RFC3339), contract.SleepRequestedKey))
+	default:
+		lines = append(lines, fmt.Sprintf("That somebody asked at %s for it to sleep (%s) does not count any more: it was used or woken since.",
+			requested.Format(time.RFC3339), contract.SleepRequestedKey))
 	}
 	if t.Sleep.NotBefore.After(n.Now) && t.Sleep.NotBefore.After(idle.Add(s.IdleTimeout)) {
 		lines = append(lines, fmt.Sprintf("It does not sleep before %s (in %s): connections that were made before the Service became Active "+
 			"do not pass the proxies and get time to end (settle time).", t.Sleep.NotBefore.UTC().Format(time.RFC3339),
 			duration.HumanDuration(t.Sleep.NotBefore.Sub(n.Now))))
 	}
-	if !s.SleepsAt.IsZero() {
+	switch {
+	case s.SleepsAt.IsZero():
+	case !s.SleepsAt.After(n.Now):
+		lines = append(lines, "It is about to sleep, unless somebody connects.")
+	default:
 		lines = append(lines, fmt.Sprintf("It sleeps at %s at the earliest (in %s), unless somebody connects.",
-			s.SleepsAt.UTC().Format(time.RFC3339), duration.HumanDuration(max(0, s.SleepsAt.Sub(n.Now)))))
+			s.SleepsAt.UTC().Format(time.RFC3339), duration.HumanDuration(s.SleepsAt.Sub(n.Now))))
 	}
 	return lines
 }

@@ -50,7 +50,7 @@ func TestStatusAsItIsPrinted(t *testing.T) {
 }
 
 func TestExplanationsAsTheyArePrinted(t *testing.T) {
-	for _, name := range []string{"web", "api", "db", "slow", "seen", "fresh", "still", "new", "lost"} {
+	for _, name := range []string{"web", "api", "db", "slow", "seen", "fresh", "still", "new", "lost", "trial", "kept", "late", "soon"} {
 		e, found := everything().Explain(name)
 		if !found {
 			t.Fatalf("no service %s", name)

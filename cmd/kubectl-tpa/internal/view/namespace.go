@@ -167,6 +167,9 @@ func isReady(pod *corev1.Pod) bool {
 	})
 }
 
+// Mode is that of Services which do not set their own.
+func (n *Namespace) Mode() contract.Mode { return n.defaults().Mode }
+
 // WakeReplicas is how many replicas a target is to be woken to; 0 means what it had.
 func (n *Namespace) WakeReplicas(t contract.Target) int32 {
 	return n.plan().Targets[t].Use.WakeReplicas

@@ -36,6 +36,8 @@ type status struct {
 	IdleSince          *time.Time     `json:"idleSince,omitempty"`
 	SleepsAt           *time.Time     `json:"sleepsAt,omitempty"`
 	StaysAwake         string         `json:"staysAwake,omitempty"`
+	Mode               string         `json:"mode"`
+	WouldSleepSince    *time.Time     `json:"wouldSleepSince,omitempty"`
 	IdleTimeoutSeconds float64        `json:"idleTimeoutSeconds"`
 	Proxies            *proxies       `json:"proxies,omitempty"`
 	Targets            []targetStatus `json:"targets"`
@@ -100,6 +102,7 @@ func (s Service) object() *object {
 		Status: status{
 			Phase: s.Phase, State: s.State, Reason: s.Reason, Ready: known(s.Ready), Desired: known(s.Desired), InUse: s.Used,
 			IdleSince: set(s.IdleSince), SleepsAt: set(s.SleepsAt), StaysAwake: s.Keeps,
+			Mode: s.Mode.String(), WouldSleepSince: set(s.WouldSince),
 			IdleTimeoutSeconds: s.IdleTimeout.Seconds(), Targets: []targetStatus{},
 		},
 	}

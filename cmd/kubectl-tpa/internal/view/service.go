@@ -35,7 +35,12 @@ type Service struct {
 	SleepsAt time.Time
 	// IdleTimeout is how long the targets are unused before they sleep: the longest of all Services that name them.
 	IdleTimeout time.Duration
-	// History is that of the target with the longest one; nil if none is known. Its Asleep includes the present sleep.
+	// Mode is the most careful one of all Services that name a target; Own is the Service's own.
+	Mode, Own contract.Mode
+	// WouldSince is since when TPA would have it asleep, which only observes; the zero time if it would be awake.
+	WouldSince time.Time
+	// History is that of the target with the longest one; nil if none is known. It includes the present sleep, or the one that
+	// would be.
 	History *contract.History
 	// ReadyProxies and Proxies are the namespace's, -1 if not known.
 	ReadyProxies, Proxies int32
@@ -60,7 +65,7 @@ func (n *Namespace) service(svc *corev1.Service, plan services.Plan) Service {
 	settings, _ := contract.Parse(svc.Annotations, n.defaults()) // what is wrong with them is for Explain
 	s := Service{
 		Namespace: svc.Namespace, Name: svc.Name, Phase: phaseOf(svc), IdleTimeout: settings.IdleTimeout,
-		Ready: -1, Desired: -1, ReadyProxies: -1, Proxies: -1, now: n.Now,
+		Ready: -1, Desired: -1, ReadyProxies: -1, Proxies: -1, now: n.Now, Mode: settings.Mode, Own: settings.Mode,
 	}
 	s.countProxies(n)
 	if _, known := n.usages(); known {
@@ -71,7 +76,8 @@ func (n *Namespace) service(svc *corev1.Service, plan services.Plan) Service {
 		s.Targets = append(s.Targets, target)
 		s.Ready, s.Desired = sum(s.Ready, target.Ready), sum(s.Desired, target.Desired)
 		s.IdleTimeout = max(s.IdleTimeout, plan.Targets[t].Use.IdleTimeout)
-		s.remember(target)
+		s.Mode = max(s.Mode, plan.Targets[t].Use.Mode)
+		s.remember(target, plan.Targets[t])
 	}
 	if len(s.Targets) == 0 && n.Pods != nil { // opted out: the annotation is gone
 		s.Ready = n.readyPods(contract.Target{}, svc)
@@ -184,21 +190,56 @@ func (s *Service) rest(plan services.Plan) {
 			continue
 		}
 		s.Used = s.Used || t.Sleep.Phase == sleep.Awake && used(t.Sleep)
-		s.IdleSince = later(s.IdleSince, t.Sleep.LastUse())
-		s.SleepsAt = later(s.SleepsAt, later(t.Sleep.LastUse().Add(s.IdleTimeout), t.Sleep.NotBefore))
-		switch tp := plan.Targets[t.Target]; {
+		tp, last := plan.Targets[t.Target], t.Sleep.LastUse()
+		idle := sleep.Inputs{IdleTimeout: s.IdleTimeout, SleepRequested: tp.Use.SleepRequested}.Idle(last)
+		s.IdleSince = later(s.IdleSince, last)
+		s.SleepsAt = later(s.SleepsAt, later(last.Add(idle), t.Sleep.NotBefore))
+		switch {
 		case t.Sleep.Contested():
 			s.Keeps = "contested"
 		case tp.Awake != "":
 			s.Keeps = cmp.Or(s.Keeps, "blocked")
 		}
 	}
-	if s.Used || !known {
+	switch s.Mode {
+	case contract.ModePaused:
+		s.Keeps = "paused"
+		s.Used = s.Used && s.busy() // every proxy claims it
+	case contract.ModeObserve:
+		s.Keeps = cmp.Or(s.Keeps, "observed")
+		s.WouldSince = s.wouldSince(plan)
+	}
+	if s.Used || !known || s.Mode == contract.ModePaused {
 		s.IdleSince = time.Time{}
 	}
 	if s.Used || !known || s.Keeps != "" || s.State != Awake && s.State != Waking && s.State != PartlyAsleep {
 		s.SleepsAt = time.Time{}
 	}
+}
+
+// wouldSince is since when all targets would be asleep; the zero time if one would not.
+func (s *Service) wouldSince(plan services.Plan) time.Time {
+	var since time.Time
+	for _, t := range s.Targets {
+		one := t.wouldSince(plan.Targets[t.Target], s.now)
+		if one.IsZero() {
+			return time.Time{}
+		}
+		since = later(since, one)
+	}
+	return since
+}
+
+// wouldSince is since when an observed target would be asleep; the zero time if it would be awake.
+func (t Target) wouldSince(tp services.TargetPlan, now time.Time) time.Time {
+	if !t.Known || tp.Use.Mode != contract.ModeObserve || tp.Awake != "" {
+		return time.Time{}
+	}
+	since := t.Sleep.Due(tp.Use.IdleTimeout)
+	if since.After(now) {
+		return time.Time{}
+	}
+	return since
 }
 
 func later(a, b time.Time) time.Time {
@@ -209,18 +250,28 @@ func later(a, b time.Time) time.Time {
 }
 
 // remember takes in the history of a target.
-func (s *Service) remember(t Target) {
-	if t.History == nil {
+func (s *Service) remember(t Target, tp services.TargetPlan) {
+	would := t.wouldSince(tp, s.now)
+	if t.History == nil && would.IsZero() {
 		return
 	}
-	h := *t.History
+	var h contract.History
+	if t.History != nil {
+		h = *t.History
+	}
+	if !would.IsZero() {
+		h = h.WouldHaveSlept(s.now.Sub(would), max(0, t.Ready), tp.Pod)
+	}
 	if t.Known && t.Sleep.Phase == sleep.Asleep {
 		h.Asleep += max(0, s.now.Sub(t.Sleep.Since).Seconds())
 	}
-	if s.History == nil || h.Sleeps+h.Wakes > s.History.Sleeps+s.History.Wakes {
+	if s.History == nil || events(h) > events(*s.History) {
 		s.History = &h
 	}
 }
+
+// events is how much has happened in a history.
+func events(h contract.History) int64 { return h.Sleeps + h.Wakes + h.Observed.Sleeps }
 
 // TargetNames are the targets as people write them.
 func (s Service) TargetNames() string {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -43,6 +44,10 @@ func (n *Namespace) settings(svc *corev1.Service) []Setting {
 	if s.WakeReplicas > 0 {
 		replicas = strconv.Itoa(int(s.WakeReplicas))
 	}
+	requested := "never"
+	if !s.SleepRequested.IsZero() {
+		requested = s.SleepRequested.Format(time.RFC3339)
+	}
 	result := []Setting{
 		{contract.TargetKey, list(targets), ""},
 		{contract.IdleTimeoutKey, span(s.IdleTimeout), ""},
@@ -55,6 +60,8 @@ func (n *Namespace) settings(svc *corev1.Service) []Setting {
 		{contract.IgnoreSourcesKey, list(ignored), ""},
 		{contract.PassivePortsKey, list(s.PassivePorts), ""},
 		{contract.AllowSourceIPLossKey, strconv.FormatBool(s.AllowSourceIPLoss), ""},
+		{contract.ModeKey, s.Mode.String(), ""},
+		{contract.SleepRequestedKey, requested, ""},
 	}
 	for i := range result {
 		set := &result[i]
@@ -62,7 +69,7 @@ func (n *Namespace) settings(svc *corev1.Service) []Setting {
 		switch {
 		case annotated && !slices.Contains(bad, set.Key):
 			set.From = "Service " + svc.Name
-		case set.Key == contract.IdleTimeoutKey && defaults.IdleTimeout > 0:
+		case set.Key == contract.IdleTimeoutKey && defaults.IdleTimeout > 0, set.Key == contract.ModeKey && defaults.Mode != contract.ModeSleep:
 			set.From = "Namespace " + n.Name
 		case annotated:
 			set.From = "default, for want of a good value"

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,84 @@ func TestWhatIsNew(t *testing.T) {
 	} {
 		if at(nil).Same(at(change)) {
 			t.Errorf("%s: no news", what)
+		}
+	}
+}
+
+func TestModes(t *testing.T) {
+	of := func(mode, namespace, other string) Service {
+		w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web")
+		w.state("web", sleep.State{Phase: sleep.Awake, Since: ago(time.Minute)}, nil)
+		w.service("api", contract.Active, contract.TargetKey, "web")
+		w.Services[1].Annotations[contract.OriginalKey] = w.Services[0].Annotations[contract.OriginalKey]
+		for i, m := range []string{mode, other} {
+			if m != "" {
+				w.Services[i].Annotations[contract.ModeKey] = m
+			}
+		}
+		if namespace != "" {
+			w.Meta.Annotations = map[string]string{contract.ModeKey: namespace}
+		}
+		e, _ := w.Explain("web")
+		if paused := strings.Contains(strings.Join(e.Why, " "), "kubectl tpa resume"); paused != (e.Mode == contract.ModePaused) {
+			t.Errorf("%s: %v", e.Mode, e.Why)
+		}
+		return e.Service
+	}
+	for _, tt := range []struct{ mode, namespace, other, sleepsIn string }{
+		{"", "", "", "9m"},
+		{"observe", "", "", "observed"},
+		{"paused", "", "", "paused"},
+		{"", "observe", "", "observed"},
+		{"", "paused", "sleep", "paused"},
+		{"sleep", "paused", "sleep", "9m"},
+		{"observe", "", "paused", "paused"},
+	} {
+		if got := of(tt.mode, tt.namespace, tt.other); got.sleepsText() != tt.sleepsIn {
+			t.Errorf("%+v: %s", tt, got.sleepsText())
+		}
+	}
+}
+
+// What is observed would be asleep only if nothing else keeps it awake.
+func TestWhatWouldBeAsleep(t *testing.T) {
+	awake := sleep.State{Phase: sleep.Awake, Since: ago(time.Hour)}
+	with := func(change func(*sleep.State)) sleep.State {
+		s := awake
+		change(&s)
+		return s
+	}
+	for _, tt := range []struct {
+		name   string
+		s      sleep.State
+		change func(world)
+		want   string
+	}{
+		{"unused for long", awake, nil, "Awake (observed: asleep 50m)"},
+		{"unused for a while", with(func(s *sleep.State) { s.Used = ago(time.Minute) }), nil, "Awake"},
+		{"in use", with(func(s *sleep.State) { s.Claims = claims("tpa-proxy-a") }), nil, "Awake"},
+		{"settling", with(func(s *sleep.State) { s.NotBefore = noon.Add(time.Minute) }), nil, "Awake"},
+		{"blocked", awake, func(w world) {
+			w.service("rival", "")
+			w.Services[len(w.Services)-1].Spec.Selector["app"] = "web"
+		}, "Awake"},
+		{"its target is paused by another", awake, func(w world) {
+			w.service("api", contract.Active, contract.TargetKey, "web", contract.ModeKey, "paused")
+			w.Services[1].Annotations[contract.OriginalKey] = w.Services[0].Annotations[contract.OriginalKey]
+		}, "Awake"},
+		{"not observed", awake, func(w world) { delete(w.Services[0].Annotations, contract.ModeKey) }, "Awake"},
+		{"asleep all the same", sleep.State{Phase: sleep.Asleep, Since: ago(time.Hour)}, func(w world) { w.app("web", 0, 0) }, "Asleep"},
+	} {
+		w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web", contract.ModeKey, "observe").state("web", tt.s, nil)
+		if tt.change != nil {
+			tt.change(w)
+		}
+		e, _ := w.Explain("web")
+		if got := e.stateText(); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+		if would := e.History != nil && e.History.Observed.Sleeps == 1; would != (tt.want != "Awake" && tt.want != "Asleep") {
+			t.Errorf("%s: %+v", tt.name, e.History)
 		}
 	}
 }

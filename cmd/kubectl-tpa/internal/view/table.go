@@ -16,7 +16,7 @@ var columns = []struct {
 }{
 	{"Service", 0, func(s Service) string { return s.Name }},
 	{"Target", 0, func(s Service) string { return cmp.Or(s.TargetNames(), none) }},
-	{"State", 0, func(s Service) string { return string(s.State) }},
+	{"State", 0, Service.stateText},
 	{"Ready", 0, Service.readyText},
 	{"Connections", 0, Service.connectionsText},
 	{"Idle for", 0, Service.idleText},
@@ -25,6 +25,7 @@ var columns = []struct {
 	{"Last wake", 0, Service.lastWakeText},
 	{"Sleeps", 1, Service.sleepCount},
 	{"Asleep for", 1, Service.asleepText},
+	{"Observed", 1, Service.observedText},
 	{"Idle-timeout", 1, func(s Service) string { return span(s.IdleTimeout) }},
 	{"Proxies", 1, Service.proxiesText},
 	{"Reason", 1, func(s Service) string { return cmp.Or(s.Reason, none) }},
@@ -61,7 +62,7 @@ func (s Service) Same(other Service) bool {
 	}
 	return s.State == other.State && s.Reason == other.Reason && s.TargetNames() == other.TargetNames() &&
 		s.readyText() == other.readyText() && s.connectionsText() == other.connectionsText() && s.Keeps == other.Keeps &&
-		s.Used == other.Used && s.IdleSince.Equal(other.IdleSince) && s.SleepsAt.Equal(other.SleepsAt) &&
+		s.Used == other.Used && s.IdleSince.Equal(other.IdleSince) && s.SleepsAt.Equal(other.SleepsAt) && s.WouldSince.Equal(other.WouldSince) &&
 		wakes(s) == wakes(other) && s.proxiesText() == other.proxiesText()
 }
 

@@ -23,6 +23,14 @@ func span(d time.Duration) string {
 	return strings.Replace(strings.Replace(d.String(), "m0s", "m", 1), "h0m", "h", 1)
 }
 
+// stateText is the state, and what it would be if TPA did more than observe.
+func (s Service) stateText() string {
+	if s.WouldSince.IsZero() || s.State != Awake {
+		return string(s.State)
+	}
+	return fmt.Sprintf("%s (observed: asleep %s)", s.State, duration.HumanDuration(s.now.Sub(s.WouldSince)))
+}
+
 func (s Service) readyText() string {
 	if s.Ready < 0 && s.Desired < 0 {
 		return unknown
@@ -66,7 +74,7 @@ func (s Service) idleText() string {
 	switch {
 	case s.Phase != contract.Active:
 		return none
-	case s.Used && s.busy():
+	case s.Used && s.busy(), s.Mode == contract.ModePaused:
 		return none
 	case s.Used:
 		return "<" + span(sleep.Quiet(s.IdleTimeout)) // so long is a claim kept after the last use
@@ -109,6 +117,15 @@ func (s Service) asleepText() string {
 		return none
 	}
 	return duration.HumanDuration(seconds(s.History.Asleep))
+}
+
+// observedText is what would have become of it while TPA only observed.
+func (s Service) observedText() string {
+	if s.History == nil || s.History.Observed == (contract.Observed{}) {
+		return none
+	}
+	o := s.History.Observed
+	return fmt.Sprintf("%s, asleep %s", count(int(o.Sleeps), "sleep"), duration.HumanDuration(seconds(o.Asleep)))
 }
 
 func (s Service) lastWakeText() string {

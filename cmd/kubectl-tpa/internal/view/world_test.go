@@ -189,6 +189,19 @@ func everything() world {
 	// falling asleep
 	w.app("tired", 1, 1).service("tired", contract.Active, contract.TargetKey, "tired")
 	w.state("tired", sleep.State{Phase: sleep.Sleeping, Since: ago(time.Second), By: "tpa-proxy-a/1"}, nil)
+	// only observed
+	w.app("trial", 2, 2).service("trial", contract.Active, contract.TargetKey, "trial", contract.ModeKey, "observe")
+	w.state("trial", sleep.State{Phase: sleep.Awake, Since: ago(4 * time.Hour), Used: ago(190 * time.Minute)},
+		&contract.History{Observed: contract.Observed{Sleeps: 2, Asleep: 7200, Saved: contract.Saved{Replicas: 14400}}})
+	// paused, and claimed therefore
+	w.app("kept", 1, 1).service("kept", contract.Active, contract.TargetKey, "kept", contract.ModeKey, "paused")
+	w.state("kept", sleep.State{Phase: sleep.Awake, Since: ago(time.Hour), Claims: claims("tpa-proxy-a", "tpa-proxy-b")}, nil)
+	// asked to sleep, and used since
+	w.app("late", 1, 1).service("late", contract.Active, contract.TargetKey, "late", contract.SleepRequestedKey, ago(time.Hour).Format(time.RFC3339))
+	w.state("late", sleep.State{Phase: sleep.Awake, Since: ago(2 * time.Hour), Used: ago(5 * time.Minute)}, nil)
+	// asked to sleep
+	w.app("soon", 1, 1).service("soon", contract.Active, contract.TargetKey, "soon", contract.SleepRequestedKey, ago(time.Second).Format(time.RFC3339))
+	w.state("soon", sleep.State{Phase: sleep.Awake, Since: ago(2 * time.Hour), Used: ago(5 * time.Minute)}, nil)
 	// two targets, of which one sleeps
 	w.service("both", contract.Active, contract.TargetKey, "api,db")
 

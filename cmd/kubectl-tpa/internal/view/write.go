@@ -20,7 +20,7 @@ func (e Explanation) Write(out io.Writer) error {
 	line("Namespace:\t%s", e.Namespace)
 	line("Target:\t%s", orNone(e.TargetNames()))
 	line("Phase:\t%s", orNone(string(e.Phase)))
-	line("State:\t%s", e.State)
+	line("State:\t%s", e.stateText())
 	line("Ready:\t%s", e.readyText())
 	line("Connections:\t%s", e.connectionsText())
 	line("Idle for:\t%s", e.idleText())
@@ -32,6 +32,9 @@ func (e Explanation) Write(out io.Writer) error {
 		if last := e.History.LastWake; last != nil && last.From != "" {
 			line("Woken by:\ta connection from %s to Service %s", last.From, last.Service)
 		}
+	}
+	if e.observedText() != none {
+		line("Observed:\t%s, %.1f replica-hours saved, if TPA had done more than observe", e.observedText(), e.History.Observed.Saved.Replicas/3600)
 	}
 	line("")
 	line("SETTING\tVALUE\tFROM")

@@ -1,0 +1,178 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"tpa.dev/tpa/cmd/kubectl-tpa/internal/cluster"
+	"tpa.dev/tpa/cmd/kubectl-tpa/internal/view"
+	"tpa.dev/tpa/proxy/contract"
+)
+
+func (a *app) pause() *cobra.Command {
+	var w waiting
+	cmd := &cobra.Command{
+		Use:   "pause SERVICE...",
+		Short: "Keep Services awake until they are resumed",
+		Long: `Keep Services awake: their targets are woken if they are asleep, and do not sleep until the Services are resumed.
+
+It sets the annotation tpa.dev/mode=paused. What is kept in Git keeps it there instead, or its tool takes it off again.`,
+		Example: `  # Nothing sleeps here during the demo
+  kubectl tpa pause web api --wait
+
+  # And after it
+  kubectl tpa resume web api`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.services(0),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return a.each(cmd.Context(), names, func(ctx context.Context, c *cluster.Client, _ *view.Namespace, s view.Service) error {
+				was := ""
+				switch s.Own {
+				case contract.ModePaused:
+					fmt.Fprintf(a.Out, "service/%s is paused already\n", s.Name)
+					return nil
+				case contract.ModeObserve:
+					was = ", and no longer only observed"
+				}
+				paused := contract.ModePaused.String()
+				if err := c.Annotate(ctx, s.Namespace, s.Name, contract.ModeKey, &paused); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.Out, "service/%s paused%s\n", s.Name, was)
+				return nil
+			}, w, ready, "awake")
+		},
+	}
+	w.addFlags(cmd, "a pod of each Service is ready")
+	return cmd
+}
+
+func (a *app) resume() *cobra.Command {
+	return &cobra.Command{
+		Use:   "resume SERVICE...",
+		Short: "Let paused Services sleep again",
+		Long: `Let paused Services sleep again, once they have been unused for idle-timeout.
+
+It removes the annotation tpa.dev/mode=paused; where the Namespace says paused, it sets tpa.dev/mode=sleep instead.`,
+		Example: `  # Let it sleep again
+  kubectl tpa resume web`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.services(0),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return a.each(cmd.Context(), names, func(ctx context.Context, c *cluster.Client, n *view.Namespace, s view.Service) error {
+				if s.Own != contract.ModePaused {
+					fmt.Fprintf(a.Out, "service/%s is not paused\n", s.Name)
+					return nil
+				}
+				var mode *string
+				if n.Mode() == contract.ModePaused {
+					sleep := contract.ModeSleep.String()
+					mode = &sleep
+				}
+				if err := c.Annotate(ctx, s.Namespace, s.Name, contract.ModeKey, mode); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.Out, "service/%s resumed\n", s.Name)
+				return nil
+			}, waiting{}, nil, "")
+		},
+	}
+}
+
+func (a *app) sleep() *cobra.Command {
+	var w waiting
+	cmd := &cobra.Command{
+		Use:   "sleep SERVICE...",
+		Short: "Put Services to sleep without waiting for idle-timeout",
+		Long: `Put Services to sleep that nobody is connected to, without waiting for idle-timeout. Whoever connects wakes them again.
+
+It sets the annotation tpa.dev/sleep-requested to the present time: a use after that makes the request void.`,
+		Example: `  # Put it to sleep, and wait until it is
+  kubectl tpa sleep web --wait`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.services(0),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return a.each(cmd.Context(), names, func(ctx context.Context, c *cluster.Client, _ *view.Namespace, s view.Service) error {
+				if s.State == view.Asleep {
+					fmt.Fprintf(a.Out, "service/%s is asleep already\n", s.Name)
+					return nil
+				}
+				if why := staysAwake(s); why != "" {
+					return fmt.Errorf("service %q %s: kubectl tpa explain %s -n %s", s.Name, why, s.Name, s.Namespace)
+				}
+				now := time.Now().UTC().Format(metav1.RFC3339Micro)
+				if err := c.Annotate(ctx, s.Namespace, s.Name, contract.SleepRequestedKey, &now); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.Out, "service/%s asked to sleep\n", s.Name)
+				return nil
+			}, w, func(s view.Service) bool { return s.State == view.Asleep }, "asleep")
+		},
+	}
+	w.addFlags(cmd, "each Service is asleep")
+	return cmd
+}
+
+// staysAwake says why a request to sleep would come to nothing; empty if nothing is known to be in its way.
+func staysAwake(s view.Service) string {
+	open := 0
+	if s.Usage != nil {
+		open = s.Usage.Open - s.Usage.Parked + s.Usage.Held
+	}
+	switch {
+	case s.Phase != contract.Active:
+		return fmt.Sprintf("is %s, and sleeps only once it is Active", s.State)
+	case open > 0:
+		return fmt.Sprintf("is in use, with connections open or held: %d", open)
+	case s.Keeps != "":
+		return "does not sleep, being " + s.Keeps
+	}
+	return ""
+}
+
+// each does something with each named Service that TPA manages, and waits for what is to come of it.
+func (a *app) each(ctx context.Context, names []string, do func(context.Context, *cluster.Client, *view.Namespace, view.Service) error,
+	w waiting, done func(view.Service) bool, what string,
+) error {
+	if w.wait {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.timeout)
+		defer cancel()
+	}
+	c, namespace, err := a.connect()
+	if err != nil {
+		return err
+	}
+	n, services, err := managed(ctx, c, namespace, names)
+	if err != nil {
+		return err
+	}
+	for _, s := range services {
+		if err := do(ctx, c, n, s); err != nil {
+			return err
+		}
+	}
+	return w.until(ctx, c, namespace, names, done, what)
+}
+
+// managed returns the named Services, all of which TPA must manage.
+func managed(ctx context.Context, c *cluster.Client, namespace string, names []string) (*view.Namespace, []view.Service, error) {
+	n, err := one(ctx, c, namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	services, err := pick(n.List(), names)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range services {
+		if s.State == view.Unmanaged {
+			return nil, nil, fmt.Errorf("service %q is not managed by TPA: kubectl tpa explain %s -n %s", s.Name, s.Name, s.Namespace)
+		}
+	}
+	return n, services, nil
+}

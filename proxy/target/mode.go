@@ -1,0 +1,83 @@
+package target
+
+import (
+	"time"
+
+	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/sleep"
+)
+
+// A target that is paused is kept as one is that has an open connection: each proxy has a claim, and so nobody puts it to sleep, one
+// of an earlier version included; and like an open connection that lets be who scales it to 0 by hand.
+//
+// A target that is only observed never sleeps, and otherwise all is as if it did: proxies give their claims up, and win them back.
+// So the Lease tells when it would be asleep, and nothing is written for that.
+
+// paused reports whether the target is kept awake because of its mode; gate.mu is held. What does not exist is not: to keep it would
+// be to look for it again and again.
+func (k *Keeper) paused() bool {
+	return k.use.Mode == contract.ModePaused && (k.ready > 0 || k.absence.since.IsZero())
+}
+
+// rouses reports whether the target is woken for its mode and for nobody who waits; gate.mu is held.
+func (k *Keeper) rouses() bool { return k.gate.waiting == 0 && k.paused() }
+
+// observes reports whether TPA does everything for the target but the sleep itself.
+func (u Use) observes() bool { return u.Mode == contract.ModeObserve && u.Blocked == "" }
+
+// heardOf is when a sleep was requested, by the clock of who hears of it. A requester whose clock is ahead has not seen what comes
+// until then, and whose clock is too far ahead is not understood. One whose clock is behind may ask in vain: when in doubt, stay
+// awake.
+func heardOf(requested, now time.Time) time.Time {
+	switch {
+	case requested.After(now.Add(maxSkew)):
+		return time.Time{}
+	case requested.After(now):
+		return now
+	}
+	return requested
+}
+
+// nap is a sleep that would be, or would have been, in the state with a Seq.
+type nap struct {
+	seq         int64
+	from, until time.Time
+}
+
+// napIn is that of a state; the zero nap if there is none. gate.mu is held.
+func (k *Keeper) napIn(s sleep.State) nap {
+	if !k.use.observes() {
+		if k.nap.seq == s.Seq {
+			return k.nap
+		}
+		return nap{}
+	}
+	n := nap{seq: s.Seq, from: s.Due(k.use.IdleTimeout), until: now()}
+	if n.from.IsZero() || !n.from.Before(n.until) {
+		return nap{}
+	}
+	return n
+}
+
+// napped returns a history with a nap; gate.mu is held. The replicas are the backends that are ready now.
+func (k *Keeper) napped(h contract.History, n nap) contract.History {
+	if n == (nap{}) {
+		return h
+	}
+	return h.WouldHaveSlept(n.until.Sub(n.from), int32(k.ready), k.pod)
+}
+
+// ended reports whether a nap does not go on in the state that follows; gate.mu is held.
+func (k *Keeper) ended(n nap, next sleep.State) bool {
+	return !k.use.observes() || !next.Due(k.use.IdleTimeout).Equal(n.from)
+}
+
+// Observed reports whether TPA only observes the target, and since when it would be asleep; the zero time if it would be awake.
+func (k *Keeper) Observed() (observed bool, asleep time.Time) {
+	k.gate.mu.Lock()
+	defer k.gate.mu.Unlock()
+	if !k.use.observes() {
+		return k.use.Mode == contract.ModeObserve, time.Time{}
+	}
+	return true, k.napIn(k.last.state).from
+}
