@@ -20,9 +20,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"tpa.dev/tpa/cmd/kubectl-tpa/internal/view"
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/webhook/controller/proxyobjects"
+	"tpa.dev/tpa/webhook/view"
 )
 
 // atOnce is how many requests are under way at once.
