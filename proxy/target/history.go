@@ -43,19 +43,11 @@ func (r record) following(next sleep.State) contract.History {
 	h, was := r.history, r.state
 	switch {
 	case was.Phase == sleep.Asleep && next.Phase != sleep.Asleep:
-		return h.Slept(next.Since.Sub(was.Since), stopped(was))
+		return h.Slept(next.Since.Sub(was.Since), was.Stopped())
 	case was.Phase == sleep.Sleeping && next.Phase == sleep.Asleep:
 		h.Sleeps++
 	}
 	return h
-}
-
-// stopped is how many replicas do not run in a state because of TPA.
-func stopped(s sleep.State) int32 {
-	if s.Phase == sleep.Asleep && s.Owed {
-		return s.Replicas
-	}
-	return 0
 }
 
 // wakesUp reports whether a state follows another because a holder woke the target for a connection.
@@ -237,5 +229,5 @@ func (k *Keeper) History() contract.History {
 	if k.last.state.Phase != sleep.Asleep {
 		return k.last.history
 	}
-	return k.last.history.Slept(now().Sub(k.last.state.Since), stopped(k.last.state))
+	return k.last.history.Slept(now().Sub(k.last.state.Since), k.last.state.Stopped())
 }

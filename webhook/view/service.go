@@ -35,7 +35,7 @@ type Service struct {
 	SleepsAt time.Time
 	// IdleTimeout is how long the targets are unused before they sleep: the longest of all Services that name them.
 	IdleTimeout time.Duration
-	// History is that of the target with the longest one; nil if none is known. Its Asleep includes the present sleep.
+	// History is that of the target with the longest one; nil if none is known. It includes the present sleep.
 	History *contract.History
 	// ReadyProxies and Proxies are the namespace's, -1 if not known.
 	ReadyProxies, Proxies int32
@@ -210,12 +210,9 @@ func later(a, b time.Time) time.Time {
 
 // remember takes in the history of a target.
 func (s *Service) remember(t Target) {
-	if t.History == nil {
+	h, known := t.Past(s.now)
+	if !known {
 		return
-	}
-	h := *t.History
-	if t.Known && t.Sleep.Phase == sleep.Asleep {
-		h.Asleep += max(0, s.now.Sub(t.Sleep.Since).Seconds())
 	}
 	if s.History == nil || h.Sleeps+h.Wakes > s.History.Sleeps+s.History.Wakes {
 		s.History = &h

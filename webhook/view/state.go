@@ -2,6 +2,7 @@ package view
 
 import (
 	"slices"
+	"time"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/sleep"
@@ -34,6 +35,17 @@ type Target struct {
 	History *contract.History
 	// Ready and Desired are pods and replicas, -1 if not known.
 	Ready, Desired int32
+}
+
+// Past is what has become of the target until now, its present sleep included, and whether that is known.
+func (t Target) Past(now time.Time) (contract.History, bool) {
+	if t.History == nil {
+		return contract.History{}, false
+	}
+	if !t.Known || t.Sleep.Phase != sleep.Asleep {
+		return *t.History, true
+	}
+	return t.History.Slept(now.Sub(t.Sleep.Since), t.Sleep.Stopped()), true
 }
 
 // target returns how a target stands of which so many pods are ready.
