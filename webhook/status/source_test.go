@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,11 +15,11 @@ import (
 type slow struct {
 	takes time.Duration
 	err   error
-	asked int
+	asked atomic.Int32
 }
 
 func (s *slow) read(ctx context.Context) ([]*view.Namespace, error) {
-	s.asked++
+	s.asked.Add(1)
 	select {
 	case <-time.After(s.takes):
 	case <-ctx.Done():
@@ -47,22 +48,21 @@ func TestOneReadingForAll(t *testing.T) {
 		}
 		synctest.Wait()
 		time.Sleep(time.Second)
-		if s.asked != 1 {
-			t.Errorf("100 viewers: read %d times", s.asked)
+		if n := s.asked.Load(); n != 1 {
+			t.Errorf("100 viewers: read %d times", n)
 		}
 		time.Sleep(time.Hour)
-		if s.asked != 1 {
-			t.Errorf("no viewer: read %d times", s.asked-1)
+		if n := s.asked.Swap(0); n != 1 {
+			t.Errorf("no viewer: read %d times", n-1)
 		}
-		s.asked = 0
 		for range 60 {
 			if _, err := source.Snapshot(within(t, time.Second)); err != nil {
 				t.Error(err)
 			}
 			time.Sleep(time.Second)
 		}
-		if s.asked < 10 || s.asked > 12 {
-			t.Errorf("a viewer for a minute: read %d times", s.asked)
+		if n := s.asked.Load(); n < 10 || n > 12 {
+			t.Errorf("a viewer for a minute: read %d times", n)
 		}
 	})
 }
@@ -82,12 +82,12 @@ func TestLargeCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(rests*s.takes - 2*time.Second)
-		if again, err := source.Snapshot(within(t, time.Second)); err != nil || again != first || s.asked != 1 {
-			t.Errorf("%v, %v, read %d times", again, err, s.asked)
+		if again, err := source.Snapshot(within(t, time.Second)); err != nil || again != first || s.asked.Load() != 1 {
+			t.Errorf("%v, %v, read %d times", again, err, s.asked.Load())
 		}
 		time.Sleep(2 * time.Second)
-		if again, err := source.Snapshot(within(t, time.Second)); err != nil || again != first || s.asked != 2 {
-			t.Errorf("while it is read again: %v, %v, read %d times", again, err, s.asked)
+		if again, err := source.Snapshot(within(t, time.Second)); err != nil || again != first || s.asked.Load() != 2 {
+			t.Errorf("while it is read again: %v, %v, read %d times", again, err, s.asked.Load())
 		}
 		time.Sleep(30 * time.Second)
 		if again, err := source.Snapshot(within(t, time.Second)); err != nil || again == first {
@@ -112,8 +112,8 @@ func TestReadingFails(t *testing.T) {
 				t.Errorf("%v, %v", last, err)
 			}
 		}
-		if s.asked != 2 {
-			t.Errorf("read %d times", s.asked)
+		if n := s.asked.Load(); n != 2 {
+			t.Errorf("read %d times", n)
 		}
 		s.err = nil
 		time.Sleep(defaultEvery)
