@@ -144,7 +144,7 @@ const contrast = `(() => {
 	const ground = e => {
 		for (; e; e = e.parentElement) {
 			const c = getComputedStyle(e).backgroundColor;
-			if (!/, 0\)$/.test(c)) return c;
+			if (!/^rgba.*, 0\)$/.test(c)) return c;
 		}
 		return "rgb(255, 255, 255)";
 	};
