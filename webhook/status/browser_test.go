@@ -207,7 +207,7 @@ func TestBrowserPhone(t *testing.T) {
 		t.Errorf("beside the screen: %s", outside)
 	}
 	for _, name := range append([]string{"Namespace", "Replica-hours not run"}, columns...) {
-		if shown := value[bool](b, fmt.Sprintf(`(() => { const c = document.querySelector("#services [data-name=%q]");
+		if shown := value[bool](b, fmt.Sprintf(`(() => { const c = document.querySelector('#services [data-name=%[1]q]');
 			return c.checkVisibility() && getComputedStyle(c, "::before").content.includes(%[1]q); })()`, name)); !shown {
 			t.Errorf("the column %s is not shown", name)
 		}
