@@ -173,6 +173,9 @@ func TestBrowserColours(t *testing.T) {
 		if bad := value[[]string](b, contrast); len(bad) > 0 {
 			t.Errorf("dark %t: hard to read: %s", dark, bad)
 		}
+		if width := value[int](b, "document.documentElement.scrollWidth"); width > 1280 {
+			t.Errorf("the page is %d px wide", width)
+		}
 		ground := value[string](b, "getComputedStyle(document.body).backgroundColor")
 		grounds[ground] = true
 		if light := ground == "rgb(255, 255, 255)"; light == dark {
