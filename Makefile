@@ -139,7 +139,7 @@ lint: ## gofmt, go vet, golangci-lint, actionlint
 	@unformatted=$$(find . -path ./.cluster -prune -o -path ./bin -prune -o -name '*.go' -exec gofmt -l {} +)
 	[[ -z $$unformatted ]] || { printf 'gofmt -w these:\n%s\n' "$$unformatted" >&2; exit 1; }
 	for module in . test/cluster; do
-		(cd $$module && go vet -tags e2e,integration ./... && $(GOLANGCI) run --allow-serial-runners --config "$$OLDPWD/.golangci.yaml" ./...)
+		(cd $$module && go vet -tags e2e,integration,browser ./... && $(GOLANGCI) run --allow-serial-runners --config "$$OLDPWD/.golangci.yaml" ./...)
 	done
 	$(ACTIONLINT)
 	echo "lint: clean"
@@ -160,6 +160,12 @@ integration: bin/cluster bin/webhook bin/proxy bin/yes bin/helm3/helm bin/helm4/
 	@$(BENCH_NEEDS)
 	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)" TPA_CLIENTS="$$PWD/bin"
 	CGO_ENABLED=1 go test -race -tags integration -timeout 30m $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)
+	$(if $(RUN),,$(MAKE) browser)
+
+.PHONY: browser
+browser: ## the status page in a headless Chromium, part of integration (pictures in bin/status-page/)
+	@test/images/packages.sh /usr/bin/chromium=chromium
+	CGO_ENABLED=1 go test -race -tags browser -timeout 10m ./webhook/status
 
 # The two Helms that people use, as they are.
 bin/helm3/helm: HELM := helm.sh/helm/v3/cmd/helm@v3.22.0

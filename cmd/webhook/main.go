@@ -1,5 +1,5 @@
-// Command webhook runs TPA's admission webhook, on every replica, and its controller, on the leader. With the argument
-// uninstall it has the TPA that runs restore every Service, and ends.
+// Command webhook runs TPA's admission webhook and, where it is asked for, the status page, on every replica, and its
+// controller, on the leader. With the argument uninstall it has the TPA that runs restore every Service, and ends.
 package main
 
 import (
@@ -55,6 +55,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if err := controller.Setup(mgr, opts.controller); err != nil {
+		return err
+	}
+	if err := serveStatus(ctx, mgr, opts); err != nil {
 		return err
 	}
 	return mgr.Start(linger(ctx, opts.shutdownDelay))

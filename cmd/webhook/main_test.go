@@ -22,6 +22,8 @@ func TestParse(t *testing.T) {
 		"no namespace":  {nil, "", "--namespace or $POD_NAMESPACE is needed"},
 		"an argument":   {[]string{"--namespace=a", "serve"}, "", `unknown argument "serve"`},
 		"a flag":        {[]string{"--namspace=a"}, "", "flag provided but not defined: -namspace"},
+		"status page":   {[]string{"--namespace=a", "--status-bind-address=127.0.0.1:8082"}, "system:serviceaccount:a:tpa-webhook", ""},
+		"for everybody": {[]string{"--namespace=a", "--status-bind-address=:8082"}, "", "--status-bind-address: \":8082\" is not accepted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, err := parse(tt.args)

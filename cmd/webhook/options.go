@@ -12,12 +12,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"tpa.dev/tpa/webhook/controller"
+	"tpa.dev/tpa/webhook/status"
 )
 
 type options struct {
 	metricsAddress string
 	metricsSecure  bool
 	probeAddress   string
+	statusAddress  string
 	webhookPort    int
 	certDir        string
 	leaderElect    bool
@@ -35,6 +37,8 @@ func parse(args []string) (options, error) {
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", true,
 		"serve /metrics by TLS, with the webhook's certificate, to those who may get the non-resource URL /metrics; false: to anybody, in clear")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", `address of /healthz and /readyz, "0" for none`)
+	fs.StringVar(&o.statusAddress, "status-bind-address", "0",
+		`address of the status page, such as 127.0.0.1:8082 for kubectl port-forward: it asks nobody who they are, so only a loopback address; "0" for none`)
 	fs.IntVar(&o.webhookPort, "webhook-port", 9443, "port of the admission webhook")
 	fs.StringVar(&o.certDir, "cert-dir", "/tls", "folder of the webhook's tls.crt and tls.key, read again when they change")
 	fs.BoolVar(&o.leaderElect, "leader-elect", false, "run the controller on one replica only")
@@ -53,6 +57,11 @@ func parse(args []string) (options, error) {
 	}
 	if o.namespace == "" {
 		return o, errors.New("--namespace or $POD_NAMESPACE is needed: the namespace that TPA runs in")
+	}
+	if o.statusAddress != "0" {
+		if err := status.CheckAddress(o.statusAddress); err != nil {
+			return o, fmt.Errorf("--status-bind-address: %w", err)
+		}
 	}
 	o.controller.Namespace, o.controller.ServiceAccount = o.namespace, o.serviceAccount
 	return o, nil

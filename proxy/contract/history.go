@@ -44,9 +44,15 @@ type Observed struct {
 
 // plus adds so many replicas that did not run for so many seconds, each of which requests so much.
 func (s Saved) plus(seconds float64, replicas int32, pod Requests) Saved {
-	s.Replicas += seconds * float64(replicas)
-	s.CPU += seconds * float64(replicas) * pod.CPU
-	s.Memory += seconds * float64(replicas) * pod.Memory
+	n := seconds * float64(replicas)
+	return s.Plus(Saved{Replicas: n, CPU: n * pod.CPU, Memory: n * pod.Memory})
+}
+
+// Plus returns the sum of both.
+func (s Saved) Plus(other Saved) Saved {
+	s.Replicas += other.Replicas
+	s.CPU += other.CPU
+	s.Memory += other.Memory
 	return s
 }
 

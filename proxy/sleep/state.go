@@ -161,6 +161,14 @@ func (s State) anyActive() bool {
 // Contested reports whether somebody else wants the target awake: it does not sleep any more before its next use.
 func (s State) Contested() bool { return s.Reverted >= MaxReverted }
 
+// Stopped is how many replicas do not run because of TPA.
+func (s State) Stopped() int32 {
+	if s.Phase == Asleep && s.Owed {
+		return s.Replicas
+	}
+	return 0
+}
+
 // outdates reports whether every write of 0 for this Sleeping meets a conflict at a later version of the scale.
 func (s State) outdates(version string) bool {
 	return s.ScaleVersion != "" && version != s.ScaleVersion

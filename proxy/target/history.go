@@ -44,19 +44,11 @@ func (r record) following(next sleep.State) contract.History {
 	h, was := r.history, r.state
 	switch {
 	case was.Phase == sleep.Asleep && next.Phase != sleep.Asleep:
-		return h.Slept(next.Since.Sub(was.Since), stopped(was))
+		return h.Slept(next.Since.Sub(was.Since), was.Stopped())
 	case was.Phase == sleep.Sleeping && next.Phase == sleep.Asleep:
 		h.Sleeps++
 	}
 	return h
-}
-
-// stopped is how many replicas do not run in a state because of TPA.
-func stopped(s sleep.State) int32 {
-	if s.Phase == sleep.Asleep && s.Owed {
-		return s.Replicas
-	}
-	return 0
 }
 
 // wakesUp reports whether a state follows another because a holder woke the target for a connection.
@@ -242,7 +234,7 @@ func (k *Keeper) History() contract.History {
 	defer k.gate.mu.Unlock()
 	h := k.napped(k.last.history, k.napIn(k.last.state))
 	if k.last.state.Phase == sleep.Asleep {
-		h = h.Slept(now().Sub(k.last.state.Since), stopped(k.last.state))
+		h = h.Slept(now().Sub(k.last.state.Since), k.last.state.Stopped())
 	}
 	return h
 }

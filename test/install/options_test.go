@@ -126,6 +126,7 @@ namespaceSelector:
 	{"back-off", `timing: {stepAsideBackoff: 1m}`, arg("--step-aside-backoff=1m")},
 	{"drain", `timing: {proxyDrain: 10m}`, arg("--proxy-drain=10m")},
 	{"shutdown delay", `timing: {shutdownDelay: 8s}`, arg("--shutdown-delay=8s")},
+	{"the status page", `statusPage: {enabled: true}`, arg("--status-bind-address=127.0.0.1:8082")},
 	{"an issuer of one's own", `certManager: {issuerRef: {kind: ClusterIssuer, name: internal}}`, []string{
 		"- Certificate/tpa-ca", "- Issuer/tpa-ca", "- Issuer/tpa-selfsigned",
 		"- " + certificate + "issuerRef.kind: Issuer", "+ " + certificate + "issuerRef.kind: ClusterIssuer",
@@ -260,6 +261,8 @@ func TestRefused(t *testing.T) {
 		{`timing: {settletime: 10m}`, "/timing", "'settletime' not allowed"},
 		{`certManager: {issuerRef: {kind: ClusterIssuer}}`, "/certManager/issuerRef", "'name'"},
 		{`certManager: {duration: 30d}`, "/certManager/duration", "'30d' does not match"},
+		{`statusPage: {enabled: "yes"}`, "/statusPage/enabled", "want boolean"},
+		{`statusPage: {address: ":8082"}`, "/statusPage", "'address' not allowed"},
 		{`networkPolicy: {enabled: "yes"}`, "/networkPolicy/enabled", "want boolean"},
 		{`networkPolicy: {apiServerCIDRs: [192.0.2.1]}`, "/networkPolicy/apiServerCIDRs/0", "'192.0.2.1' does not match"},
 		{`networkPolicy: {metricsFrom: [{}]}`, "/networkPolicy/metricsFrom/0", "minProperties"},

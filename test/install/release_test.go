@@ -65,8 +65,9 @@ func (r *release) uid() string {
 }
 
 // serve runs what the Deployment holds, with the ServiceAccount's rights, until the function that it returns is called. A
-// certificate of 127.0.0.1 and that address stand for cert-manager's and the Service's.
-func (r *release) serve() (end func()) {
+// certificate of 127.0.0.1 and that address stand for cert-manager's and the Service's. More arguments are for what a test
+// needs otherwise.
+func (r *release) serve(more ...string) (end func()) {
 	r.Helper()
 	deployment := &appsv1.Deployment{}
 	must(r.T, server.Admin.Get(r.Context(), k8s.ObjectKey{Namespace: namespace, Name: "tpa-webhook"}, deployment))
@@ -93,8 +94,9 @@ func (r *release) serve() (end func()) {
 
 	kubeconfig, err := server.Kubeconfig(apiserver.Self, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
 	must(r.T, err)
-	cmd := exec.Command(client("webhook"), append(args, "--kubeconfig="+kubeconfig, "--cert-dir="+dir, fmt.Sprintf("--webhook-port=%d", port),
-		"--metrics-bind-address=0", fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", probes))...)
+	args = append(args, "--kubeconfig="+kubeconfig, "--cert-dir="+dir, fmt.Sprintf("--webhook-port=%d", port), "--metrics-bind-address=0",
+		fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", probes))
+	cmd := exec.Command(client("webhook"), append(args, more...)...)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	must(r.T, err)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -72,7 +72,8 @@ capabilities:
   (list "step-aside-after" .Values.timing.stepAsideAfter)
   (list "step-aside-backoff" .Values.timing.stepAsideBackoff)
   (list "proxy-drain" .Values.timing.proxyDrain)
-  (list "shutdown-delay" .Values.timing.shutdownDelay) }}
+  (list "shutdown-delay" .Values.timing.shutdownDelay)
+  (list "status-bind-address" (ternary "127.0.0.1:8082" "" .Values.statusPage.enabled)) }}
 {{- range .Values.imagePullSecrets }}
 {{- $flags = append $flags (list "proxy-pull-secret" .) }}
 {{- end }}

@@ -13,8 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 
-	"tpa.dev/tpa/cmd/kubectl-tpa/internal/cluster"
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/webhook/view/reader"
 )
 
 // proxyImage is the variable that tells the controller which image proxies have.
@@ -37,7 +37,7 @@ func versions(ctx context.Context, o Options) []Line {
 }
 
 func proxyDeployments(ctx context.Context, o Options) ([]appsv1.Deployment, error) {
-	list, err := o.Client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{LabelSelector: cluster.ProxyLabels()})
+	list, err := o.Client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{LabelSelector: reader.ProxyLabels()})
 	if err != nil {
 		return nil, err
 	}

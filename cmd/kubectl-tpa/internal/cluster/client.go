@@ -1,5 +1,5 @@
-// Package cluster reads and changes what kubectl tpa needs, over the API server alone and with the user's own rights. What
-// the user may not read is left out, except for Services: without them there is nothing to show.
+// Package cluster reads and changes what kubectl tpa needs, over the API server alone and with the user's own rights. What a
+// status needs it has package webhook/view/reader read.
 package cluster
 
 import (

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/webhook/view/reader"
 )
 
 // proxyMayScale reports whether a namespace's proxies may scale a target, and whether the user may ask that.
@@ -23,7 +24,7 @@ func (c *Client) proxyMayScale(ctx context.Context, namespace string, t contract
 		},
 	}
 	got, err := c.AuthorizationV1().LocalSubjectAccessReviews(namespace).Create(ctx, review, metav1.CreateOptions{})
-	known, err = allowed(err)
+	known, err = reader.Allowed(err)
 	if err != nil {
 		return false, false, fmt.Errorf("ask what the proxies of namespace %s may do: %w", namespace, err)
 	}

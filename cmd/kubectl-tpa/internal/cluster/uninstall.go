@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/webhook/view/reader"
 )
 
 // Restore has TPA give every Service back and take no new one over.
@@ -28,7 +29,7 @@ func (c *Client) Left(ctx context.Context) ([]string, error) {
 	for _, svc := range services.Items {
 		left = append(left, fmt.Sprintf("service %s/%s", svc.Namespace, svc.Name))
 	}
-	deployments, err := c.AppsV1().Deployments("").List(ctx, metav1.ListOptions{LabelSelector: ProxyLabels()})
+	deployments, err := c.AppsV1().Deployments("").List(ctx, metav1.ListOptions{LabelSelector: reader.ProxyLabels()})
 	if err != nil {
 		return nil, err
 	}

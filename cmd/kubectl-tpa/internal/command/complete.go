@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"tpa.dev/tpa/cmd/kubectl-tpa/internal/view"
+	"tpa.dev/tpa/webhook/view"
 )
 
 // completeTimeout is how long somebody waits who has pressed the tabulator.

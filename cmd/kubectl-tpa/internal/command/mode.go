@@ -9,8 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tpa.dev/tpa/cmd/kubectl-tpa/internal/cluster"
-	"tpa.dev/tpa/cmd/kubectl-tpa/internal/view"
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/webhook/view"
 )
 
 func (a *app) pause() *cobra.Command {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 
 	"tpa.dev/tpa/cmd/kubectl-tpa/internal/cluster"
-	"tpa.dev/tpa/cmd/kubectl-tpa/internal/view"
+	"tpa.dev/tpa/webhook/view"
 )
 
 // statusOptions are the flags of status.

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"tpa.dev/tpa/cmd/kubectl-tpa/internal/cluster"
-	"tpa.dev/tpa/cmd/kubectl-tpa/internal/view"
+	"tpa.dev/tpa/webhook/view"
 )
 
 // waiting are the flags of commands that wait.

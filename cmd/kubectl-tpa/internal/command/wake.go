@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"tpa.dev/tpa/cmd/kubectl-tpa/internal/cluster"
-	"tpa.dev/tpa/cmd/kubectl-tpa/internal/view"
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/webhook/view"
 )
 
 func (a *app) wake() *cobra.Command {

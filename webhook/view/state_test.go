@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/sleep"
 )
@@ -272,6 +274,44 @@ func TestSettingsAndWhereTheyComeFrom(t *testing.T) {
 	for _, key := range contract.UserKeys() {
 		if _, ok := got[key]; !ok && key != contract.BypassKey { // which is for Services that are not managed
 			t.Errorf("%s is not explained", key)
+		}
+	}
+}
+
+// TestPast: the present sleep counts, and of what did not run only what TPA kept from running.
+func TestPast(t *testing.T) {
+	h := contract.History{Sleeps: 2, Asleep: 100, Saved: contract.Saved{Replicas: 200, CPU: 50}, Pod: contract.Requests{CPU: 0.25}}
+	asleep := sleep.State{Phase: sleep.Asleep, Since: ago(time.Minute), Replicas: 2, Owed: true}
+	byHand := sleep.State{Phase: sleep.Asleep, Since: ago(time.Minute), Replicas: 2}
+	for name, tt := range map[string]struct {
+		target Target
+		asleep float64
+		saved  contract.Saved
+	}{
+		"asleep":         {Target{Known: true, Sleep: asleep, History: &h}, 160, contract.Saved{Replicas: 320, CPU: 80}},
+		"by hand":        {Target{Known: true, Sleep: byHand, History: &h}, 160, h.Saved},
+		"awake":          {Target{Known: true, Sleep: sleep.State{Phase: sleep.Awake, Since: ago(time.Minute)}, History: &h}, 100, h.Saved},
+		"not known":      {Target{History: &h}, 100, h.Saved},
+		"without a past": {Target{Known: true, Sleep: asleep}, 0, contract.Saved{}},
+	} {
+		past, known := tt.target.Past(noon)
+		if past.Asleep != tt.asleep || past.Saved != tt.saved || known != (tt.target.History != nil) {
+			t.Errorf("%s: %+v, %t", name, past, known)
+		}
+	}
+}
+
+// TestExplainAll: it is what List lists, each as Explain explains it.
+func TestExplainAll(t *testing.T) {
+	w := everything()
+	all, list := w.ExplainAll(), w.List()
+	if len(all) != len(list) {
+		t.Fatalf("%d are explained, %d listed", len(all), len(list))
+	}
+	for i, e := range all {
+		one, _ := w.Explain(list[i].Name)
+		if diff := cmp.Diff(one, e, cmp.AllowUnexported(Service{})); diff != "" {
+			t.Errorf("%s (-Explain +ExplainAll):\n%s", list[i].Name, diff)
 		}
 	}
 }

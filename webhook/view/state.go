@@ -2,8 +2,10 @@ package view
 
 import (
 	"slices"
+	"time"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/services"
 	"tpa.dev/tpa/proxy/sleep"
 )
 
@@ -34,17 +36,49 @@ type Target struct {
 	History *contract.History
 	// Ready and Desired are pods and replicas, -1 if not known.
 	Ready, Desired int32
+	// WouldSince is since when TPA would have it asleep, which only observes; the zero time if it would be awake.
+	WouldSince time.Time
+	// Pod is what one of its pods requests.
+	Pod contract.Requests
+}
+
+// Past is what has become of the target until now, its present sleep included, or the one that it would be in, and whether that
+// is known.
+func (t Target) Past(now time.Time) (h contract.History, known bool) {
+	if t.History != nil {
+		h, known = *t.History, true
+	}
+	if !t.WouldSince.IsZero() {
+		h, known = h.WouldHaveSlept(now.Sub(t.WouldSince), max(0, t.Ready), t.Pod), true
+	}
+	if known && t.Known && t.Sleep.Phase == sleep.Asleep {
+		h = h.Slept(now.Sub(t.Sleep.Since), t.Sleep.Stopped())
+	}
+	return h, known
+}
+
+// wouldSince is since when an observed target would be asleep; the zero time if it would be awake.
+func (t Target) wouldSince(tp services.TargetPlan, now time.Time) time.Time {
+	if !t.Known || tp.Use.Mode != contract.ModeObserve || tp.Awake != "" {
+		return time.Time{}
+	}
+	since := t.Sleep.Due(tp.Use.IdleTimeout)
+	if since.After(now) {
+		return time.Time{}
+	}
+	return since
 }
 
 // target returns how a target stands of which so many pods are ready.
-func (n *Namespace) target(t contract.Target, ready int32) Target {
+func (n *Namespace) target(t contract.Target, ready int32, tp services.TargetPlan) Target {
 	state, known := n.sleepState(t)
-	target := Target{Target: t, Known: known, Sleep: state, History: n.history(t), Ready: ready, Desired: -1}
+	target := Target{Target: t, Known: known, Sleep: state, History: n.history(t), Ready: ready, Desired: -1, Pod: tp.Pod}
 	scale := n.Scales[t]
 	if scale.Known {
 		target.Desired = scale.Replicas
 	}
 	target.State = stateOf(scale, state, known, ready)
+	target.WouldSince = target.wouldSince(tp, n.Now)
 	return target
 }
 

@@ -72,12 +72,12 @@ func (n *Namespace) service(svc *corev1.Service, plan services.Plan) Service {
 		s.Usage = n.usage(svc.Name)
 	}
 	for _, t := range settings.Targets {
-		target := n.target(t, n.readyPods(t, svc))
+		target := n.target(t, n.readyPods(t, svc), plan.Targets[t])
 		s.Targets = append(s.Targets, target)
 		s.Ready, s.Desired = sum(s.Ready, target.Ready), sum(s.Desired, target.Desired)
 		s.IdleTimeout = max(s.IdleTimeout, plan.Targets[t].Use.IdleTimeout)
 		s.Mode = max(s.Mode, plan.Targets[t].Use.Mode)
-		s.remember(target, plan.Targets[t])
+		s.remember(target)
 	}
 	if len(s.Targets) == 0 && n.Pods != nil { // opted out: the annotation is gone
 		s.Ready = n.readyPods(contract.Target{}, svc)
@@ -207,7 +207,7 @@ func (s *Service) rest(plan services.Plan) {
 		s.Used = s.Used && s.busy() // every proxy claims it
 	case contract.ModeObserve:
 		s.Keeps = cmp.Or(s.Keeps, "observed")
-		s.WouldSince = s.wouldSince(plan)
+		s.WouldSince = s.wouldSince()
 	}
 	if s.Used || !known || s.Mode == contract.ModePaused {
 		s.IdleSince = time.Time{}
@@ -218,26 +218,13 @@ func (s *Service) rest(plan services.Plan) {
 }
 
 // wouldSince is since when all targets would be asleep; the zero time if one would not.
-func (s *Service) wouldSince(plan services.Plan) time.Time {
+func (s *Service) wouldSince() time.Time {
 	var since time.Time
 	for _, t := range s.Targets {
-		one := t.wouldSince(plan.Targets[t.Target], s.now)
-		if one.IsZero() {
+		if t.WouldSince.IsZero() {
 			return time.Time{}
 		}
-		since = later(since, one)
-	}
-	return since
-}
-
-// wouldSince is since when an observed target would be asleep; the zero time if it would be awake.
-func (t Target) wouldSince(tp services.TargetPlan, now time.Time) time.Time {
-	if !t.Known || tp.Use.Mode != contract.ModeObserve || tp.Awake != "" {
-		return time.Time{}
-	}
-	since := t.Sleep.Due(tp.Use.IdleTimeout)
-	if since.After(now) {
-		return time.Time{}
+		since = later(since, t.WouldSince)
 	}
 	return since
 }
@@ -250,20 +237,10 @@ func later(a, b time.Time) time.Time {
 }
 
 // remember takes in the history of a target.
-func (s *Service) remember(t Target, tp services.TargetPlan) {
-	would := t.wouldSince(tp, s.now)
-	if t.History == nil && would.IsZero() {
+func (s *Service) remember(t Target) {
+	h, known := t.Past(s.now)
+	if !known {
 		return
-	}
-	var h contract.History
-	if t.History != nil {
-		h = *t.History
-	}
-	if !would.IsZero() {
-		h = h.WouldHaveSlept(s.now.Sub(would), max(0, t.Ready), tp.Pod)
-	}
-	if t.Known && t.Sleep.Phase == sleep.Asleep {
-		h.Asleep += max(0, s.now.Sub(t.Sleep.Since).Seconds())
 	}
 	if s.History == nil || events(h) > events(*s.History) {
 		s.History = &h

@@ -15,7 +15,7 @@ import (
 
 // TestReadme: what the README shows is what is printed.
 func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../../../README.md")
+	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,12 +42,28 @@ func (n *Namespace) Explain(name string) (Explanation, bool) {
 	if i < 0 {
 		return Explanation{}, false
 	}
-	svc, plan := n.Services[i], n.plan()
+	return n.explain(n.Services[i], n.plan()), true
+}
+
+// ExplainAll explains each Service of List, by name.
+func (n *Namespace) ExplainAll() []Explanation {
+	plan := n.plan()
+	var all []Explanation
+	for _, svc := range n.Services {
+		if Wanted(svc) {
+			all = append(all, n.explain(svc, plan))
+		}
+	}
+	slices.SortFunc(all, func(a, b Explanation) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+func (n *Namespace) explain(svc *corev1.Service, plan services.Plan) Explanation {
 	s := n.service(svc, plan)
 	return Explanation{
 		Service: s, Settings: n.settings(svc), Why: n.why(svc, s, plan), Problems: n.problems(svc, s, plan),
-		Events: n.eventsOf("Service", name), Unread: n.unread(),
-	}, true
+		Events: n.eventsOf("Service", svc.Name), Unread: n.unread(),
+	}
 }
 
 func (n *Namespace) unread() []string {

@@ -50,7 +50,7 @@ func (e Explanation) Write(out io.Writer) error {
 func (e Explanation) writeReasons(out io.Writer) error {
 	var b strings.Builder
 	if len(e.Why) > 0 {
-		fmt.Fprintf(&b, "\n%s\n", e.heading())
+		fmt.Fprintf(&b, "\n%s\n", e.Heading())
 		for _, why := range e.Why {
 			fmt.Fprintf(&b, "  %s\n", why)
 		}
@@ -77,8 +77,8 @@ func (e Explanation) writeReasons(out io.Writer) error {
 	return err
 }
 
-// heading is the question that Why answers.
-func (e Explanation) heading() string {
+// Heading is the question that Why answers.
+func (e Explanation) Heading() string {
 	switch e.State {
 	case Awake, PartlyAsleep:
 		return "Why it is awake:"
