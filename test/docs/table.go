@@ -42,7 +42,7 @@ var targets = map[string]Run{
 	"unit":          {Part: "unit"},
 	"integration":   {Part: "integration"},
 	"e2e":           {Part: "e2e"},
-	"demo":          {Part: "demo"},
+	"demo":          {Part: "demo"}, // which also draws
 	"model":         {Part: "model"},
 	"soak":          {Part: "soak"},
 	"soak-faults":   {Part: "soak-faults"},

@@ -124,16 +124,16 @@ func (s story) picture() picture {
 	lanes := d.phases()
 	bottom := d.lanes(lanes)
 	axisY := d.notes(bottom)
+	end := d.ruler(axisY, cuts)
 	// What the sleep covers lies below everything else.
 	d.Boxes = append([]box{{"asleep", d.x(s.asleep), lanes - 6, d.x(s.awake) - d.x(s.asleep), axisY - lanes + 6}}, d.Boxes...)
-	d.ruler(axisY, cuts)
 	for _, x := range d.breaks() {
 		d.box("gap", x, x+gap, lanes-7, bottom-lanes+12)
 		for _, edge := range []float64{x, x + gap} {
 			d.line("break", fmt.Sprintf("M%s %sl-4 %sM%s %sl-4 8", px(edge+2), px(lanes-7), px(bottom-lanes+12), px(edge+2), px(axisY-4)))
 		}
 	}
-	d.Height = int(axisY) + 34
+	d.Height = int(end) + margin
 	return d.picture
 }
 
@@ -278,26 +278,24 @@ func (d *drawing) rule(class string, y float64) {
 	d.line(class, path.String())
 }
 
-// ruler draws the axis.
-func (d *drawing) ruler(y float64, cuts []stretch) {
+// ruler draws the axis and says what is left out, and returns where that ends.
+func (d *drawing) ruler(y float64, cuts []stretch) float64 {
 	d.rule("axis", y)
-	var row []text
-	add := func(t text) bool {
-		if !free(row, t) {
-			return false
-		}
-		row = append(row, t)
-		d.text(t.Class, t.Anchor, t.X, y+17, t.Text)
-		return true
-	}
+	placed := rows{nil}
+	label := func(t text, row int) { d.text(t.Class, t.Anchor, t.X, y+17+notePitch*float64(row), t.Text) }
 	for i, x := range d.breaks() {
-		add(text{"small", "middle", x + gap/2, 0, seconds(cuts[i].to-cuts[i].from) + " left out"})
+		label(placed.place(text{"small", "middle", x + gap/2, 0, seconds(cuts[i].to-cuts[i].from) + " left out"}))
 	}
-	for _, t := range d.ticks(24) {
-		if add(text{"small", "middle", d.x(t), 0, fmt.Sprintf("%.0f s", t.Seconds())}) {
-			d.line("axis", fmt.Sprintf("M%s %sv4", px(d.x(t)), px(y)))
+	for _, at := range d.ticks(24) {
+		// What is left out must be said; a tick that has no room is none.
+		t := text{"small", "middle", d.x(at), 0, fmt.Sprintf("%.0f s", at.Seconds())}
+		if _, to := t.extent(); to <= width-margin/2 && free(placed[0], t) {
+			placed[0] = append(placed[0], t)
+			label(t, 0)
+			d.line("axis", fmt.Sprintf("M%s %sv4", px(t.X), px(y)))
 		}
 	}
+	return y + notePitch*float64(len(placed))
 }
 
 // tally is what became of the requests.
@@ -308,7 +306,7 @@ func (s story) tally() string {
 // describe tells the picture to who cannot see it.
 func (s story) describe() string {
 	return fmt.Sprintf("Deployment %s is asked until %s. After %s without a request it goes to 0 replicas, and %s later no pod is left. "+
-		"At %s a connection comes; it is held for %s while a pod starts, and answered. From then on requests are answered as before. In all %s.",
+		"At %s a connection comes; it is held for %s while a pod starts, and then answered. In all %s.",
 		s.app, seconds(s.idle), seconds(s.asleep-s.idle), seconds(s.gone-s.asleep), seconds(s.held.from), seconds(s.held.to-s.held.from), s.tally())
 }
 

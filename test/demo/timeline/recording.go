@@ -106,10 +106,12 @@ func (r Recording) story() (story, error) {
 		return fail("it never slept")
 	case asleep == 0:
 		return fail("it slept from the beginning")
-	case awake == len(r.States) || back == len(r.States):
+	case awake == len(r.States):
 		return fail("it never woke")
 	case gone >= awake:
 		return fail("it was woken before its pods had ended")
+	case back == len(r.States):
+		return fail("no pod came back")
 	}
 
 	requests := slices.SortedFunc(slices.Values(r.Requests), func(a, b Request) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Took, b.Took)) })
