@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +57,11 @@ type picture struct {
 type box struct {
 	Class               string
 	X, Y, Width, Height float64
+}
+
+// newBox is a box from x0 to x1, at least a pixel wide.
+func newBox(class string, x0, x1, y, height float64) box {
+	return box{class, rounded(x0), rounded(y), rounded(max(1, x1-x0)), rounded(height)}
 }
 
 // line is a path, as SVG writes it.
@@ -126,7 +132,7 @@ func (s story) picture() picture {
 	axisY := d.notes(bottom)
 	end := d.ruler(axisY, cuts)
 	// What the sleep covers lies below everything else.
-	d.Boxes = append([]box{{"asleep", d.x(s.asleep), lanes - 6, d.x(s.awake) - d.x(s.asleep), axisY - lanes + 6}}, d.Boxes...)
+	d.Boxes = slices.Insert(d.Boxes, 0, newBox("asleep", d.x(s.asleep), d.x(s.awake), lanes-6, axisY-lanes+6))
 	for _, x := range d.breaks() {
 		d.box("gap", x, x+gap, lanes-7, bottom-lanes+12)
 		for _, edge := range []float64{x, x + gap} {
@@ -148,9 +154,8 @@ func (d *drawing) text(class, anchor string, x, y float64, s string) {
 	d.Texts = append(d.Texts, text{class, anchor, rounded(x), rounded(y), s})
 }
 
-// box draws a box from x0 to x1, at least a pixel wide.
 func (d *drawing) box(class string, x0, x1, y, height float64) {
-	d.Boxes = append(d.Boxes, box{class, rounded(x0), rounded(y), rounded(max(1, x1-x0)), rounded(height)})
+	d.Boxes = append(d.Boxes, newBox(class, x0, x1, y, height))
 }
 
 func (d *drawing) line(class, path string) { d.Lines = append(d.Lines, line{class, path}) }
@@ -194,14 +199,12 @@ func (d *drawing) lanes(top float64) float64 {
 	name(top, "pods", "pale: not ready")
 	d.lane(top, func(m moment) (string, string) {
 		switch {
-		case m.ready > 0:
-			return "ready", fmt.Sprintf("%d ready", m.ready)
 		case m.pods == 0:
 			return "", "0"
-		case m.at < d.gone:
-			return "unready", "ending"
+		case m.ready == 0:
+			return "unready", "0 ready"
 		}
-		return "unready", "starting"
+		return "ready", fmt.Sprintf("%d ready", m.ready)
 	})
 	top += lanePitch
 	name(top, "requests", "a mark for each")
