@@ -125,7 +125,7 @@ func (s story) picture() picture {
 	d.Desc = s.describe()
 	d.Width = width
 	d.text("heading", "start", margin, 30, "A Service that sleeps, and the connection that wakes it")
-	d.text("small", "start", margin, 50, fmt.Sprintf("Seen in a run of `make demo`, on a real Kubernetes: Service %s with tpa.dev/idle-timeout=%s", s.app, s.idleTimeout))
+	d.text("small", "start", margin, 50, fmt.Sprintf("Seen in a run of make demo, on a real Kubernetes: Service %s with tpa.dev/idle-timeout=%s", s.app, s.idleTimeout))
 
 	lanes := d.phases()
 	bottom := d.lanes(lanes)
@@ -196,7 +196,7 @@ func (d *drawing) lanes(top float64) float64 {
 		return "replicas", strconv.Itoa(m.replicas)
 	})
 	top += lanePitch
-	name(top, "pods", "pale: not ready")
+	name(top, "pods", "faint: unready")
 	d.lane(top, func(m moment) (string, string) {
 		switch {
 		case m.pods == 0:
@@ -208,7 +208,9 @@ func (d *drawing) lanes(top float64) float64 {
 	})
 	top += lanePitch
 	name(top, "requests", "a mark for each")
-	d.rule("grid", top+laneHeight/2)
+	for _, p := range d.drawn {
+		d.box("grid", p.x, d.x(p.to), top+laneHeight/2-0.5, 1)
+	}
 	marks := map[string]*strings.Builder{"request": {}, "lost": {}}
 	for _, r := range d.requests {
 		x0, x1 := d.x(r.from), d.x(r.to)
@@ -272,18 +274,11 @@ func (d *drawing) notes(top float64) float64 {
 	return top + notePitch*float64(len(placed)) + 8
 }
 
-// rule draws a line along the time, but not across its breaks.
-func (d *drawing) rule(class string, y float64) {
-	var path strings.Builder
-	for _, p := range d.drawn {
-		fmt.Fprintf(&path, "M%s %sH%s", px(p.x), px(y), px(d.x(p.to)))
-	}
-	d.line(class, path.String())
-}
-
 // ruler draws the axis and says what is left out, and returns where that ends.
 func (d *drawing) ruler(y float64, cuts []stretch) float64 {
-	d.rule("axis", y)
+	for _, p := range d.drawn {
+		d.line("axis", fmt.Sprintf("M%s %sH%s", px(p.x), px(y), px(d.x(p.to))))
+	}
 	placed := rows{nil}
 	label := func(t text, row int) { d.text(t.Class, t.Anchor, t.X, y+17+notePitch*float64(row), t.Text) }
 	for i, x := range d.breaks() {
