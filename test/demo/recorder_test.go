@@ -94,8 +94,9 @@ func TestRecorder(t *testing.T) {
 
 	got := r.stop()
 	r.request(time.Now(), 0, nil) // too late
-	if again := r.stop(); len(again.Requests) != 3 || !again.End.Equal(got.End) {
-		t.Errorf("after it was stopped it noted more: %d requests, until %s", len(again.Requests), again.End)
+	r.see(deployment(9), false)
+	if again := r.stop(); len(again.Requests) != 3 || len(again.States) != len(got.States) || !again.End.Equal(got.End) {
+		t.Errorf("after it was stopped it noted more: %d requests, %d states, until %s", len(again.Requests), len(again.States), again.End)
 	}
 	lost := 0
 	for _, q := range got.Requests {
