@@ -119,8 +119,8 @@ undeploy: ## restore every managed Service, wait for that, then remove TPA
 	@KUBECTL='$(KUBECTL)' OVERLAY='$(OVERLAY)' manifests/undeploy.sh
 
 .PHONY: demo
-demo: bin/cluster $(IMAGES) $(TEST_IMAGES) ## see it work, from nothing (KEEP=1: leave the cluster)
-	@KEEP='$(KEEP)' go run ./test/demo
+demo: bin/cluster $(IMAGES) $(TEST_IMAGES) ## see it work, from nothing (KEEP=1: leave the cluster; SVG=FILE: draw it)
+	@KEEP='$(KEEP)' go run ./test/demo $(if $(SVG),--svg='$(SVG)') $(ARGS)
 
 ##@ Check
 .PHONY: test

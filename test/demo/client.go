@@ -61,6 +61,7 @@ func (d *demo) ask(ctx context.Context, s *corev1.Service) (kit.Reply, time.Dura
 		reply, err = conn.Ask(requestTimeout)
 	}
 	took := time.Since(start)
+	d.recorder.request(start, took, err)
 	if err != nil {
 		d.sent.add(1, 1, err.Error())
 		return reply, took, fmt.Errorf("a request to Service %s failed after %s: %w", s.Name, span(took), err)
@@ -117,6 +118,7 @@ type clients struct {
 func (d *demo) startClients(ctx context.Context, s *corev1.Service) *clients {
 	return &clients{d, kit.StartLoad(ctx, kit.Load{
 		From: d.client, Address: address(s), App: s.Name, Clients: 2, Pause: 50 * time.Millisecond, Timeout: requestTimeout,
+		Each: d.recorder.request,
 	})}
 }
 

@@ -20,6 +20,7 @@ const (
 type demo struct {
 	*screen
 	keep  bool
+	svg   string // the file that the picture is written to, if there is to be one
 	began time.Time
 
 	// What setUp found, which says what clean may take away.
@@ -28,6 +29,8 @@ type demo struct {
 
 	kube   *kube
 	client kit.Node // where requests come from
+
+	recorder *recorder // from the opt-in on, if there is to be a picture
 
 	sent      ledger
 	lastUse   time.Time           // when the latest request began
@@ -59,6 +62,7 @@ var steps = []step{
 }
 
 func (d *demo) show(ctx context.Context) error {
+	defer func() { d.recorder.stop() }()
 	d.line(d.paint(bold, "TPA, the traffic pod autoscaler: what it does, on a real Kubernetes"))
 	for i, step := range steps {
 		d.heading(i, step.title)
@@ -69,5 +73,5 @@ func (d *demo) show(ctx context.Context) error {
 	if lost, why := d.sent.lost(); lost > 0 {
 		return fmt.Errorf("%d connections were lost, of %d: %s", lost, d.sent.total(), why)
 	}
-	return nil
+	return d.draw()
 }

@@ -4,12 +4,15 @@
 // happens to an app and a database whose Services are annotated. What it prints is what happened: commands are shown as
 // they are run, with their output, and every promise is checked. It fails if one was not kept.
 //
+// With --svg=FILE it also draws how the app slept and was woken, from what it saw (`make demo SVG=FILE`).
+//
 // It runs from the repository's root and needs what `make demo` builds first. KEEP=1 leaves the cluster.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -19,8 +22,10 @@ import (
 )
 
 func main() {
+	svg := flag.String("svg", "", "draw how the app slept and was woken, into this `file`")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, newScreen(os.Stdout), os.Getenv("KEEP") != "")
+	err := run(ctx, &demo{screen: newScreen(os.Stdout), keep: os.Getenv("KEEP") != "", svg: *svg, began: time.Now()})
 	stop()
 	if err != nil {
 		// All of it was shown where it happened; this is for who looks at the end.
@@ -31,8 +36,7 @@ func main() {
 }
 
 // run shows everything and clears it away, whatever comes of it.
-func run(ctx context.Context, screen *screen, keep bool) error {
-	d := &demo{screen: screen, keep: keep, began: time.Now()}
+func run(ctx context.Context, d *demo) error {
 	err := d.show(ctx)
 	switch {
 	case ctx.Err() != nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -23,6 +24,11 @@ func (d *demo) setUp(ctx context.Context) error {
 	for _, file := range append([]string{cluster, "go.mod"}, append(appImages, tpaImages...)...) {
 		if _, err := os.Stat(file); err != nil {
 			return fmt.Errorf("%s is missing: start the demo with `make demo`, at the repository's root", file)
+		}
+	}
+	if d.svg != "" {
+		if _, err := os.Stat(filepath.Dir(d.svg)); err != nil {
+			return fmt.Errorf("the picture's folder: %w", err)
 		}
 	}
 	if err := d.clusterUp(ctx); err != nil {

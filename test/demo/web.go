@@ -66,6 +66,9 @@ func (d *demo) ordinaryApp(ctx context.Context) error {
 
 // optIn is what a user does, and what clients notice of it.
 func (d *demo) optIn(ctx context.Context) error {
+	if err := d.record(ctx, "web"); err != nil {
+		return err
+	}
 	d.say("Two clients ask all the time from here on. They should notice nothing.")
 	clients := d.startClients(ctx, d.before["web"].service)
 	err := d.manage(ctx, "web", clients)
@@ -131,7 +134,10 @@ func (d *demo) fallAsleep(ctx context.Context) error {
 	if err := d.watchSleep(ctx, "web"); err != nil {
 		return err
 	}
-	return d.kubectl(ctx, "-n", namespace, "get", "deployments,pods", "-l", "app=web")
+	if err := d.kubectl(ctx, "-n", namespace, "get", "deployments,pods", "-l", "app=web"); err != nil {
+		return err
+	}
+	return d.recordSleep(ctx)
 }
 
 func (d *demo) wakeUp(ctx context.Context) error {
@@ -158,7 +164,7 @@ func (d *demo) wakeUp(ctx context.Context) error {
 		return err
 	}
 	d.say("The next request: %s, by pod %s.", span(took), reply.Pod)
-	return nil
+	return d.recordUse(ctx, service)
 }
 
 // pause lets something go on for a while.

@@ -43,7 +43,7 @@ var targets = map[string]Run{
 	"integration":   {Part: "integration"},
 	"browser":       {Part: "integration"}, // which ends with it
 	"e2e":           {Part: "e2e"},
-	"demo":          {Part: "demo"},
+	"demo":          {Part: "demo"}, // which also draws
 	"model":         {Part: "model"},
 	"soak":          {Part: "soak"},
 	"soak-faults":   {Part: "soak-faults"},

@@ -31,6 +31,9 @@ type Load struct {
 	Retry bool
 	// Timeout of connect and answer together. Default 30s.
 	Timeout time.Duration
+	// Each, if set, is told of each request, or of its second try: when it began, how long it took, and how it failed. It is
+	// called by all clients at once.
+	Each func(start time.Time, took time.Duration, err error)
 }
 
 // Running is a Load at work.
@@ -114,7 +117,11 @@ func (r *Running) client(ctx context.Context) {
 			start = time.Now()
 			reply, conn, err = r.request(nil)
 		}
-		r.count(reply, time.Since(start), first, err)
+		took := time.Since(start)
+		r.count(reply, took, first, err)
+		if r.load.Each != nil {
+			r.load.Each(start, took, err)
+		}
 		if err != nil && r.load.Conn != nil {
 			return
 		}

@@ -59,7 +59,14 @@ func TestLoadCounts(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var next atomic.Int64
+			each := map[Kind]int{}
 			load := Load{App: "web-", Clients: 1, Pause: time.Nanosecond, Retry: test.retry, Timeout: 200 * time.Millisecond}
+			load.Each = func(start time.Time, took time.Duration, err error) {
+				each[KindOf(err)]++
+				if now := time.Now(); took < 0 || start.Add(took).After(now) || KindOf(err) == Timeout && took < load.Timeout {
+					t.Errorf("a request from %s took %s, and it is %s", start, took, now)
+				}
+			}
 			r := newRunning(load, func(context.Context) (*Conn, error) {
 				i := int(next.Add(1)) - 1
 				if i == len(test.does)-1 {
@@ -75,6 +82,9 @@ func TestLoadCounts(t *testing.T) {
 			tally := r.Tally()
 			if !maps.Equal(tally.Count, test.want) || !maps.Equal(tally.Retried, test.retried) {
 				t.Errorf("counted %v, retried %v; want %v, %v", tally.Count, tally.Retried, test.want, test.retried)
+			}
+			if !maps.Equal(each, test.want) {
+				t.Errorf("told of %v, want %v", each, test.want)
 			}
 			failed := 0
 			for kind, n := range test.want {
