@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -41,6 +42,8 @@ type App struct {
 	Ready *corev1.Probe
 	// NoProbe leaves the test app without one.
 	NoProbe bool
+	// CPU is what a pod requests of it, such as 100m. Default: nothing, which on a busy node is next to nothing.
+	CPU string
 	// Ports are the container's. Default: those of the test app.
 	Ports []corev1.ContainerPort
 }
@@ -126,6 +129,9 @@ func (a App) pod() corev1.PodSpec {
 				PeriodSeconds: 1, TimeoutSeconds: 5,
 			}
 		}
+	}
+	if a.CPU != "" {
+		container.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(a.CPU)}
 	}
 	return corev1.PodSpec{
 		Containers:                    []corev1.Container{container},

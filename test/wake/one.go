@@ -20,6 +20,9 @@ const (
 
 var ways = []string{throughTPA, polled, byKubectl, direct}
 
+// appCPU is what the app requests: without a request the kernel prefers all else on a busy node to it.
+const appCPU = "100m"
+
 // sample is one wake.
 type sample struct {
 	// took is from the first SYN, or the first request to scale, to the first byte at the backend.
@@ -37,7 +40,7 @@ func one(ctx context.Context, c *kit.Cluster, o options, out io.Writer) (err err
 	b := &bench{world: w, ways: o.ways, address: map[string]string{}, samples: map[string][]sample{}}
 	node := c.Nodes[len(c.Nodes)-1].Name
 	for _, name := range b.ways {
-		app := kit.App{Name: name, Namespace: w.namespace, NoProbe: !o.probe, Args: []string{"--stop-delay=0s"}}
+		app := kit.App{Name: name, Namespace: w.namespace, NoProbe: !o.probe, Args: []string{"--stop-delay=0s"}, CPU: appCPU}
 		idle := time.Duration(0)
 		if name == throughTPA {
 			idle = time.Second

@@ -10,6 +10,9 @@ import (
 	"tpa.dev/tpa/test/stat"
 )
 
+// goal is what notice and dial should take together at most, at the 99th percentile.
+const goal = 10 * time.Millisecond
+
 // report writes what was measured as tables.
 func (b *bench) report(out io.Writer, rounds int, probe bool) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -38,7 +41,8 @@ func (b *bench) report(out io.Writer, rounds int, probe bool) error {
 	}
 	fmt.Fprintf(t, "\n%s, ms\tmedian\tp99\tworst\n", throughTPA)
 	fmt.Fprintf(t, "decide + scale\t%s\n", row(sum(b.stage(throughTPA, decide), b.stage(throughTPA, scale))))
-	fmt.Fprintf(t, "notice + dial\t%s\n", row(sum(b.stage(throughTPA, notice), b.stage(throughTPA, dial))))
+	last := sum(b.stage(throughTPA, notice), b.stage(throughTPA, dial))
+	fmt.Fprintf(t, "notice + dial\t%s\t(goal: %s ms; %d of %d are within it)\n", row(last), ms(goal), within(last, goal), len(last))
 	fmt.Fprintf(t, "\nwatch in this process, ms\tmedian\tp99\tworst\nafter a request is sent\t%s\nafter its answer\t%s\n",
 		row(b.lag.request), row(b.lag.answer))
 	return t.Flush()
@@ -73,6 +77,17 @@ func sum(of ...[]time.Duration) []time.Duration {
 		}
 	}
 	return total
+}
+
+// within counts those that took no longer than d.
+func within(took []time.Duration, d time.Duration) int {
+	n := 0
+	for _, one := range took {
+		if one <= d {
+			n++
+		}
+	}
+	return n
 }
 
 func row(d []time.Duration) string {
