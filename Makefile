@@ -180,7 +180,7 @@ bin/promtool:
 	GOBIN="$$PWD/$(@D)" CGO_ENABLED=0 go install -trimpath github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 
 .PHONY: e2e
-e2e: bin/cluster bin/soak $(IMAGES) $(TEST_IMAGES) ## a short soak and the end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)
+e2e: bin/cluster bin/soak bin/helm4/helm $(IMAGES) $(TEST_IMAGES) ## a short soak and the end-to-end tests on a two-node cluster (KEEP=1: leave it; RUN=: only some)
 	@KEEP='$(KEEP)' RUN='$(RUN)' test/images/e2e.sh
 
 bin/soak: FORCE

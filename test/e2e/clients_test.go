@@ -56,7 +56,7 @@ func (f *fixture) reachable(address string) {
 }
 
 // answers looks whether the clients got so many more good answers.
-func answers(load *kit.Running, more int) func(context.Context) (bool, string) {
+func answers(load interface{ Tally() kit.Tally }, more int) func(context.Context) (bool, string) {
 	have := load.Tally().Count[kit.OK]
 	return func(context.Context) (bool, string) {
 		tally := load.Tally()

@@ -77,10 +77,14 @@ func ready(ctx context.Context) (bool, string) {
 			return false, webhook.Name + " has no CA"
 		}
 	}
+	return rolledOut(&d), kit.Describe(&d)
+}
+
+// rolledOut reports whether all pods of a Deployment are as it says, and available.
+func rolledOut(d *appsv1.Deployment) bool {
 	s := d.Status
-	ready := s.ObservedGeneration == d.Generation && s.UpdatedReplicas == kit.Replicas(&d) &&
+	return s.ObservedGeneration == d.Generation && s.UpdatedReplicas == kit.Replicas(d) &&
 		s.AvailableReplicas == s.UpdatedReplicas && s.Replicas == s.UpdatedReplicas
-	return ready, kit.Describe(&d)
 }
 
 // flagOf is the value of a flag that TPA runs with.

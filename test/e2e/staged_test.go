@@ -8,16 +8,13 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/test/kit"
-	"tpa.dev/tpa/webhook/controller/proxyobjects"
 )
 
 const (
@@ -141,24 +138,6 @@ func (d *staged) allow() {
 	if d.quota != nil {
 		d.must(cluster.Delete(d.ctx, d.quota))
 	}
-}
-
-// noTrace looks whether nothing of TPA's is left in the namespace.
-func (d *staged) noTrace(ctx context.Context) (bool, string) {
-	for _, object := range proxyobjects.Present(d.ns) {
-		if err := cluster.Get(ctx, client.ObjectKeyFromObject(object), object); !apierrors.IsNotFound(err) {
-			return false, fmt.Sprintf("%s %s, %v", object.Kind, object.Name, err)
-		}
-	}
-	var leases coordinationv1.LeaseList
-	if err := cluster.List(ctx, &leases, client.InNamespace(d.ns), client.HasLabels{contract.LeaseLabel}); err != nil {
-		return false, err.Error()
-	}
-	seen := ""
-	for i := range leases.Items {
-		seen += kit.Describe(&leases.Items[i]) + "; "
-	}
-	return seen == "", seen
 }
 
 // asked is a connection that waits for an answer.

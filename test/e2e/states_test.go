@@ -9,6 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -17,6 +18,7 @@ import (
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/sleep"
 	"tpa.dev/tpa/test/kit"
+	"tpa.dev/tpa/webhook/controller/proxyobjects"
 )
 
 // follow follows one object of the namespace, or all that carry labels.
@@ -44,6 +46,12 @@ func (f *fixture) followPods(labels map[string]string) *kit.Trail[*corev1.Pod] {
 
 func atZero(c kit.Change[*appsv1.Deployment]) bool { return kit.Replicas(c.Object) == 0 }
 func atWork(c kit.Change[*appsv1.Deployment]) bool { return kit.Replicas(c.Object) > 0 }
+
+func inPhase(phase contract.Phase) func(kit.Change[*corev1.Service]) bool {
+	return func(c kit.Change[*corev1.Service]) bool {
+		return c.Object.Annotations[contract.PhaseKey] == string(phase)
+	}
+}
 
 // woken waits until a Deployment was scaled up, and returns where the changes after that begin.
 func (f *fixture) woken(trail *kit.Trail[*appsv1.Deployment], from int) int {
@@ -138,6 +146,24 @@ func (f *fixture) noProxy(ctx context.Context) (bool, string) {
 	var d appsv1.Deployment
 	err := cluster.Get(ctx, f.key(contract.ProxyName), &d)
 	return apierrors.IsNotFound(err), fmt.Sprintf("%s, %v", kit.Describe(&d), err)
+}
+
+// noTrace looks whether nothing of TPA's is left in the namespace.
+func (f *fixture) noTrace(ctx context.Context) (bool, string) {
+	for _, object := range proxyobjects.Present(f.ns) {
+		if err := cluster.Get(ctx, client.ObjectKeyFromObject(object), object); !apierrors.IsNotFound(err) {
+			return false, fmt.Sprintf("%s %s, %v", object.Kind, object.Name, err)
+		}
+	}
+	var leases coordinationv1.LeaseList
+	if err := cluster.List(ctx, &leases, client.InNamespace(f.ns), client.HasLabels{contract.LeaseLabel}); err != nil {
+		return false, err.Error()
+	}
+	seen := ""
+	for i := range leases.Items {
+		seen += kit.Describe(&leases.Items[i]) + "; "
+	}
+	return seen == "", seen
 }
 
 // before reports whether one object was written before another; the API server counts all writes.

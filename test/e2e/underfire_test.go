@@ -120,9 +120,7 @@ func (u *underFire) mark() {
 // sees waits until a Service was seen in a phase since the mark.
 func (u *underFire) sees(name string, phase contract.Phase) {
 	u.Helper()
-	_, err := u.trails[name].Await(u.ctx, patience, string(phase), u.from[name], func(c kit.Change[*corev1.Service]) bool {
-		return c.Object.Annotations[contract.PhaseKey] == string(phase)
-	})
+	_, err := u.trails[name].Await(u.ctx, patience, string(phase), u.from[name], inPhase(phase))
 	u.must(err)
 }
 

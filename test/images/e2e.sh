@@ -8,13 +8,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-suite=${SUITE:-e2e}
+suite=${SUITE:-e2e} run=${RUN:-.}
 tests=$PWD/bin/${suite##*/}.test
 go test -c -tags e2e -o "$tests" "./test/$suite"
+if [[ $suite == e2e && TestUpgrade =~ ${run%%/*} ]]; then
+  PREVIOUS=$(test/images/previous.sh)
+  export PREVIOUS # for that test
+fi
 if ! bin/cluster kubectl get nodes >/dev/null 2>&1 && [[ -z ${KEEP:-} ]]; then
   trap 'bin/cluster down' EXIT
 fi
 test/images/deploy.sh
+[[ -z ${PREVIOUS:-} ]] || bin/cluster load "$PREVIOUS"/*.tar
 if [[ $suite == e2e && -z ${RUN:-} ]]; then # before the tests that take TPA away
   test/images/packages.sh /usr/sbin/conntrack=conntrack
   # On a busy machine there are fewer rounds. Losses are what this is about.
@@ -22,7 +27,7 @@ if [[ $suite == e2e && -z ${RUN:-} ]]; then # before the tests that take TPA awa
 fi
 # A test expects to be in its folder; a subshell, because the trap is in this one.
 cluster=$PWD/bin/cluster log=$tests.log
-(cd "test/$suite" && "$cluster" exec node1 -- "$tests" -test.timeout 45m -test.v -test.run "${RUN:-.}") 2>&1 | tee "$log" || {
+(cd "test/$suite" && "$cluster" exec node1 -- "$tests" -test.timeout 45m -test.v -test.run "$run") 2>&1 | tee "$log" || {
   # Above are thousands of lines of logs. This is what the tests themselves said.
   echo "$suite: failed. What the tests said (all: $log):"
   awk '
