@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
-	prom "github.com/prometheus/client_golang/api/prometheus/v1"
+	"tpa.dev/tpa/test/kit"
 )
 
 // dashboard is what of dashboard.json matters to who asks.
@@ -41,7 +41,7 @@ type answers struct {
 	Step   int64  `json:"step"`   // in s
 	Source string `json:"source"` // who answered
 	// Panels has the result of each query as Prometheus sends it, by the panel's ID and the query's refId.
-	Panels map[int]map[string]any `json:"panels"`
+	Panels map[int]map[string]json.RawMessage `json:"panels"`
 }
 
 func read(name string) (dashboard, error) {
@@ -56,16 +56,18 @@ func read(name string) (dashboard, error) {
 	return d, nil
 }
 
-// lately is the time before now, on steps as Grafana's are: of the interval of scrapes, while that leaves a panel no more
-// points than it has pixels.
-func lately(now time.Time, last time.Duration) prom.Range {
-	end := now.Truncate(interval)
-	return prom.Range{Start: end.Add(-last.Truncate(interval)), End: end, Step: interval}
+// window is a time that is shown, on steps of interval, as Grafana's are while a panel has no more points than pixels.
+type window struct{ from, to time.Time }
+
+// lately is the time before now.
+func lately(now time.Time, last time.Duration) window {
+	to := now.Truncate(interval)
+	return window{to.Add(-last.Truncate(interval)), to}
 }
 
 // fill puts in place of Grafana's variables what it does when everything is chosen.
-func (d dashboard) fill(expr string, r prom.Range) (string, error) {
-	seconds := int(r.End.Sub(r.Start).Seconds())
+func (d dashboard) fill(expr string, w window) (string, error) {
+	seconds := int(w.to.Sub(w.from).Seconds())
 	pairs := []string{
 		"$__rate_interval", (4 * interval).String(),
 		"$__range_s", fmt.Sprint(seconds),
@@ -84,29 +86,23 @@ func (d dashboard) fill(expr string, r prom.Range) (string, error) {
 }
 
 // ask asks the Prometheus at a URL what the panels ask.
-func (d dashboard) ask(ctx context.Context, url string, r prom.Range) (answers, error) {
-	c, err := api.NewClient(api.Config{Address: url})
-	if err != nil {
+func (d dashboard) ask(ctx context.Context, server string, w window) (answers, error) {
+	var build struct{ Version string }
+	if err := get(ctx, server+"/api/v1/status/buildinfo", &build); err != nil {
 		return answers{}, err
 	}
-	server := prom.NewAPI(c)
-	build, err := server.Buildinfo(ctx)
-	if err != nil {
-		return answers{}, fmt.Errorf("version of Prometheus: %w", err)
-	}
 	a := answers{
-		From: r.Start.Unix(), To: r.End.Unix(), Step: int64(r.Step.Seconds()),
-		Source: fmt.Sprintf("Prometheus %s, which scraped every %s", build.Version, interval), Panels: map[int]map[string]any{},
+		From: w.from.Unix(), To: w.to.Unix(), Step: int64(interval.Seconds()),
+		Source: fmt.Sprintf("Prometheus %s, which scraped every %s", build.Version, interval),
+		Panels: map[int]map[string]json.RawMessage{},
 	}
 	var failed []error
 	for _, p := range d.Panels {
-		a.Panels[p.ID] = map[string]any{}
+		a.Panels[p.ID] = map[string]json.RawMessage{}
 		for _, t := range p.Targets {
-			expr, err := d.fill(t.Expr, r)
-			if err == nil && t.Instant {
-				a.Panels[p.ID][t.RefID], _, _, err = server.Query(ctx, expr, r.End)
-			} else if err == nil {
-				a.Panels[p.ID][t.RefID], _, _, err = server.QueryRange(ctx, expr, r)
+			expr, err := d.fill(t.Expr, w)
+			if err == nil {
+				a.Panels[p.ID][t.RefID], err = query(ctx, server, expr, t.Instant, w)
 			}
 			if err != nil {
 				failed = append(failed, fmt.Errorf("panel %q: %w", p.Title, err))
@@ -114,4 +110,29 @@ func (d dashboard) ask(ctx context.Context, url string, r prom.Range) (answers, 
 		}
 	}
 	return a, errors.Join(failed...)
+}
+
+// query asks for an expression at the window's end, or at each of its steps.
+func query(ctx context.Context, server, expr string, instant bool, w window) (json.RawMessage, error) {
+	path, values := "/api/v1/query_range?", url.Values{
+		"query": {expr}, "start": {fmt.Sprint(w.from.Unix())}, "end": {fmt.Sprint(w.to.Unix())}, "step": {fmt.Sprint(interval.Seconds())},
+	}
+	if instant {
+		path, values = "/api/v1/query?", url.Values{"query": {expr}, "time": values["end"]}
+	}
+	var data struct{ Result json.RawMessage }
+	err := get(ctx, server+path+values.Encode(), &data)
+	return data.Result, err
+}
+
+// get reads the data of an answer.
+func get(ctx context.Context, url string, data any) error {
+	text, err := kit.Get(ctx, url)
+	if err == nil {
+		err = json.Unmarshal(text, &struct{ Data any }{data})
+	}
+	if err != nil {
+		return fmt.Errorf("prometheus: %w", err)
+	}
+	return nil
 }
