@@ -98,6 +98,7 @@ var table = map[string]Run{
 	"helm upgrade tpa manifests/chart -n tpa-system --reuse-values --set statusPage.enabled=true": {Test: "test/install.TestStatusPage"},
 	"kubectl port-forward -n tpa-system deployment/tpa-webhook 8082":                              {Why: "needs a kubelet; test/install.TestStatusPage reads the page at the address that it forwards to"},
 	"kubectl port-forward":                                           {Why: "the same, for short"},
+	"make dashboard-picture":                                         {Part: "dashboard-picture"},
 	"kubectl apply -k manifests/monitoring":                          {Test: "manifests.TestMonitoringBuilds"},
 	"make bin/kubectl-tpa && install bin/kubectl-tpa /usr/local/bin": {Part: "release"},
 	"kubectl tpa":                        {Test: "cmd/kubectl-tpa/internal/command.TestStatus"},
