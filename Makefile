@@ -32,6 +32,8 @@ TEST_IMAGES := bin/images/app.tar bin/images/postgres.tar bin/images/redis.tar
 # A proxy whose clock is wrong, for the faults of the soak.
 SOAK_IMAGES := bin/images/tpa-proxy-skewed.tar
 INTEGRATION += ./test/docs/...
+# A line with the variable MAKE in it would have a dry run of integration run all of it.
+BROWSER     := test/images/packages.sh /usr/bin/chromium=chromium; CGO_ENABLED=1 go test -race -tags browser -timeout 10m ./webhook/status
 
 .PHONY: help
 help: ## show this
@@ -162,12 +164,11 @@ integration: bin/cluster bin/webhook bin/proxy bin/yes bin/helm3/helm bin/helm4/
 	@$(BENCH_NEEDS)
 	export KUBEBUILDER_ASSETS="$$(bin/cluster programs)" TPA_CLIENTS="$$PWD/bin"
 	CGO_ENABLED=1 go test -race -tags integration -timeout 30m $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)
-	$(if $(RUN),,$(MAKE) browser)
+	$(if $(RUN),,$(BROWSER))
 
 .PHONY: browser
 browser: ## the status page in a headless Chromium, part of integration (pictures in bin/status-page/)
-	@test/images/packages.sh /usr/bin/chromium=chromium
-	CGO_ENABLED=1 go test -race -tags browser -timeout 10m ./webhook/status
+	$(BROWSER)
 
 # The two Helms that people use, as they are.
 bin/helm3/helm: HELM := helm.sh/helm/v3/cmd/helm@v3.22.0

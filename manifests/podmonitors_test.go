@@ -3,7 +3,6 @@ package manifests
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"os"
 	"slices"
 	"testing"
@@ -15,9 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
-
-	"tpa.dev/tpa/proxy/contract"
-	"tpa.dev/tpa/webhook/controller/proxyobjects"
 )
 
 // podMonitor is what TPA uses of one.
@@ -45,25 +41,7 @@ func TestPodMonitorsFindThePods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pods := map[string]corev1.PodTemplateSpec{"tpa-webhook": webhook.Spec.Template}
-	objects, err := proxyobjects.Wanted("shop", contract.Defaults{ProxyReplicas: 2}, proxyobjects.Config{Image: "x"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range objects {
-		if o.Kind() != "Deployment" {
-			continue
-		}
-		var proxy appsv1.Deployment
-		data, err := json.Marshal(o.Configuration())
-		if err == nil {
-			err = json.Unmarshal(data, &proxy)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		pods["tpa-proxies"] = proxy.Spec.Template
-	}
+	pods := map[string]corev1.PodTemplateSpec{"tpa-webhook": webhook.Spec.Template, "tpa-proxies": proxyTemplate(t)}
 	file, err := os.ReadFile("monitoring/podmonitors.yaml")
 	if err != nil {
 		t.Fatal(err)

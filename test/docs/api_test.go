@@ -9,59 +9,31 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/test/apiserver"
 )
 
 // TestWalk runs the steps that need no nodes as they stand, with TPA's admission.
 func TestWalk(t *testing.T) {
-	server, err := apiserver.Start(t.Context(), apiserver.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	service := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"},
-		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 80}}},
-	}
-	for _, o := range []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}, service} {
-		if err := server.Admin.Create(t.Context(), o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	kubeconfig, err := server.Kubeconfig("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := "PATH=" + os.Getenv("KUBEBUILDER_ASSETS") + ":" + os.Getenv("PATH")
+	d := openDesk(t)
 	ran := 0
 	for _, step := range Walk {
 		if !table[step].API {
 			continue
 		}
 		ran++
-		out, err := apiserver.Run(t.Context(), "", kubeconfig, "env", path, "bash", "-euc", step)
+		out, err := d.run(step)
 		if err != nil {
 			t.Errorf("%s: %v", step, err)
 		}
-		if strings.HasSuffix(step, "-o yaml") && !strings.Contains(out.Stdout, contract.PhaseKey+": ") {
-			t.Errorf("%s does not show the phase:\n%s", step, out.Stdout)
+		if strings.HasSuffix(step, "-o yaml") && !strings.Contains(out, contract.PhaseKey+": ") {
+			t.Errorf("%s does not show the phase:\n%s", step, out)
 		}
 	}
 	if ran < 4 {
 		t.Errorf("only %d steps ran", ran)
 	}
-	if err := server.Admin.Get(t.Context(), client.ObjectKeyFromObject(service), service); err != nil {
-		t.Fatal(err)
-	}
+	service := d.service()
 	if got := contract.Phase(service.Annotations[contract.PhaseKey]); got != contract.Pending {
 		t.Errorf("after the walk the Service is %q, want %q", got, contract.Pending)
 	}

@@ -115,6 +115,20 @@ var table = map[string]Run{
 	"kubectl tpa version":                {Test: "cmd/kubectl-tpa/internal/command.TestCheck"},
 	"kubectl tpa completion --help":      {Test: "cmd/kubectl-tpa/internal/command.TestCompletion"},
 
+	"kubectl annotate service web tpa.dev/target- -n shop":                                                                                {Test: "test/docs.TestOptOut"},
+	"kubectl label namespace shop tpa.dev/inject-":                                                                                        {Test: "test/docs.TestOptOut"},
+	"kubectl apply -n shop -f manifests/samples/networkpolicies.yaml":                                                                     {Test: "test/docs.TestNetworkPolicies"},
+	"kubectl delete mutatingwebhookconfiguration tpa":                                                                                     {Test: "test/docs.TestByHand"},
+	"kubectl get services -A -l tpa.dev/managed=true":                                                                                     {Test: "test/docs.TestByHand"},
+	`kubectl get lease tpa-deployments-web -n shop -o jsonpath='{.metadata.annotations.tpa\.dev/state}'`:                                  {Test: "test/docs.TestByHand"},
+	"kubectl scale deployment web -n shop --replicas=2":                                                                                   {Test: "test/docs.TestByHand"},
+	`kubectl get service web -n shop -o jsonpath='{.metadata.annotations.tpa\.dev/original}'`:                                             {Test: "test/docs.TestByHand"},
+	`kubectl patch service web -n shop -p '{"spec":{"selector":{"$patch":"replace","app":"web"},"ports":[{"port":80,"targetPort":80}]}}'`: {Test: "test/docs.TestByHand"},
+	"kubectl annotate service web -n shop tpa.dev/phase- tpa.dev/ports- tpa.dev/original-":                                                {Test: "test/docs.TestByHand"},
+	"kubectl label service web -n shop tpa.dev/managed-":                                                                                  {Test: "test/docs.TestByHand"},
+	"kubectl delete deployment,poddisruptionbudget,rolebinding,serviceaccount tpa-proxy -n shop":                                          {Test: "test/docs.TestByHand"},
+	"kubectl delete leases -n shop -l tpa.dev/lease":                                                                                      {Test: "test/docs.TestByHand"},
+
 	// Clients, named for what they send.
 	"kubectl apply":               {Test: "test/truth.TestTruth"},
 	"kubectl apply --server-side": {Test: "test/truth.TestTruth"},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -152,12 +153,25 @@ func (s *shop) unreachable() {
 		s.must(server.Admin.Update(s.Context(), good))
 		s.eventually("the webhook answers again", func() bool { return s.run(s.Context(), "", &buffer{}, "check").code == 0 })
 	}()
+	var said string
 	s.eventually("the webhook does not answer", func() bool {
 		got := s.run(s.Context(), "", &buffer{}, "check")
+		said = got.out
 		return got.code == 1 && strings.Contains(got.out, "✗ the API server gets no good answer of entry managed.tpa.dev: ") &&
 			strings.Contains(got.out, "✗ the API server gets no good answer of entry optin.tpa.dev: ") &&
 			strings.Contains(got.out, "mend: kubectl logs -n tpa-system deployment/tpa-webhook")
 	})
+
+	// The README's table of troubles quotes it.
+	readme, err := os.ReadFile("../../../../README.md")
+	s.must(err)
+	quotes := regexp.MustCompile("`(✗ [^`]+)`").FindAllStringSubmatch(string(readme), -1)
+	for _, quote := range quotes {
+		s.contains(said, quote[1])
+	}
+	if len(quotes) == 0 {
+		s.Error("the README quotes nothing of kubectl tpa check")
+	}
 }
 
 // install brings what the manifests have besides the rights, as if it ran.
