@@ -11,9 +11,9 @@ first=9249f083300964a3beb6ff85f0b55a055da36eba
 # The last release before this commit.
 version=$(git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null) || version=$first
 if ! commit=$(git rev-parse --quiet --verify "$version^{commit}"); then
-  echo "previous: this clone does not have commit $version, which the upgrade begins with: fetch the history with" \
-    "'git fetch --unshallow --tags', or 'git fetch --tags' if the clone is not shallow" >&2
-  exit 1
+  commit=$(git rev-parse HEAD)
+  echo "previous: this clone has no commit $version: the upgrade is from HEAD to itself. 'git fetch --unshallow --tags', or" \
+    "'git fetch --tags' if the clone is not shallow, brings the history" >&2
 fi
 tag=${commit:0:12} dir=$PWD/bin/previous/${commit:0:12}
 if [[ ! -e $dir ]]; then
