@@ -9,6 +9,8 @@ NODES    ?= 1
 OVERLAY  ?= manifests/base
 KUBECTL  ?= kubectl
 FUZZTIME ?= 20s
+# How long the run takes that dashboard-picture shows.
+FOR      ?= 6m
 # Where deploy takes TPA's images from; empty: what the overlay says.
 REGISTRY ?=
 TAG      ?= dev
@@ -33,7 +35,7 @@ INTEGRATION += ./test/docs/...
 
 .PHONY: help
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2} /^##@/{print "\n" substr($$0, 5)}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2} /^##@/{print "\n" substr($$0, 5)}' Makefile
 
 ##@ Build
 .PHONY: build
@@ -191,6 +193,15 @@ soak-faults: bin/soak bin/cluster $(IMAGES) $(TEST_IMAGES) $(SOAK_IMAGES) ## the
 .PHONY: faults
 faults: bin/cluster $(IMAGES) $(TEST_IMAGES) $(SOAK_IMAGES) ## each fault of the soak by itself, on that cluster (KEEP=1, RUN=TestFaults/node-cut)
 	@KEEP='$(KEEP)' RUN='$(RUN)' SUITE=soak/fault test/images/e2e.sh
+
+bin/dashboard/dashboard: FORCE
+	@CGO_ENABLED=0 go build -trimpath -o $@ ./test/dashboard
+
+.PHONY: dashboard-picture
+dashboard-picture: bin/dashboard/dashboard bin/soak bin/cluster $(IMAGES) $(TEST_IMAGES) $(SOAK_IMAGES) ## the dashboard's picture, of a soak that Prometheus watches (FOR=6m; KEEP=1: leave the cluster)
+	@test/images/packages.sh /usr/bin/prometheus=prometheus /usr/bin/npm=npm /usr/bin/chromium=chromium
+	KEEP='$(KEEP)' AROUND='bin/dashboard/dashboard --last=$(FOR) --json=bin/dashboard/data.json' test/soak/soak.sh --for=$(FOR) --keep $(ARGS)
+	test/dashboard/draw.sh
 
 .PHONY: bench
 bench: bin/bench bin/cluster bin/proxy ## TPA's data path beside HAProxy, nginx and no proxy (ARGS='--links=loopback --cpus=1 --rounds=3')

@@ -90,6 +90,7 @@ var table = map[string]Run{
 	"kubectl label namespace tpa-system pod-security.kubernetes.io/enforce=restricted":                                                              {Test: "test/install.TestPage"},
 	"helm uninstall tpa --namespace tpa-system":                       {Test: "test/install.TestPage"},
 	"helm push bin/chart/tpa-*.tgz oci://registry.example.com/charts": {Why: "needs a registry of one's own"},
+	"make dashboard-picture":                                          {Part: "dashboard-picture"},
 	"kubectl apply -k manifests/monitoring":                           {Test: "manifests.TestMonitoringBuilds"},
 	"make bin/kubectl-tpa && install bin/kubectl-tpa /usr/local/bin":  {Part: "release"},
 	"kubectl tpa":                   {Test: "cmd/kubectl-tpa/internal/command.TestStatus"},

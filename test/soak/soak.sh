@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # soak.sh [FLAG]... runs the soak on a two-node cluster of its own, or on the one that runs already, with the soak's flags.
 #
-# KEEP  not empty: leave the cluster
+# KEEP    not empty: leave the cluster
+# AROUND  a command of the first node that runs the soak, which is its last arguments
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -16,4 +17,4 @@ bin/cluster kubectl -n tpa-system patch deployment tpa-webhook --type=json --pat
   {"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--settle-time=10s"},
   {"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--proxy-drain=3m"}]'
 bin/cluster kubectl -n tpa-system rollout status deployment/tpa-webhook --timeout=3m
-bin/cluster exec node1 -- bin/soak "$@"
+bin/cluster exec node1 -- ${AROUND:-} bin/soak "$@"
