@@ -62,8 +62,9 @@ function frames(panel) {
   return applyFieldOverrides({ ...fields, data: all });
 }
 
-// table is the answer to an instant query, a row for each series.
+// table is the answer to an instant query, a row for each series, without the columns that the panel takes out.
 function table(panel) {
+  const out = Object.assign({}, ...(panel.transformations ?? []).map(({ options }) => options.excludeByName));
   const rows = data.panels[panel.id][panel.targets[0].refId];
   const names = Object.keys(rows[0].metric).sort();
   const columns = [
@@ -71,8 +72,8 @@ function table(panel) {
     ...names.map((name) => ({ name, type: FieldType.string, values: rows.map(({ metric }) => metric[name]) })),
     { name: 'Value', type: FieldType.number, values: rows.map(({ value }) => Number(value[1])) },
   ];
-  const frame = { length: rows.length, fields: columns.map((column) => ({ ...column, config: config(panel) })) };
-  return applyFieldOverrides({ ...fields, data: [frame] })[0];
+  const shown = columns.filter(({ name }) => !out[name]).map((column) => ({ ...column, config: config(panel) }));
+  return applyFieldOverrides({ ...fields, data: [{ length: rows.length, fields: shown }] })[0];
 }
 
 function Stat({ panel, width, height }) {
