@@ -39,7 +39,8 @@ const config = (panel, displayNameFromDS) => ({
   color: { mode: colors[panel.type] }, thresholds, ...structuredClone(panel.fieldConfig.defaults), displayNameFromDS,
 });
 
-// frames are a panel's answers, a frame for each series, with a row for each step: those without a sample are gaps.
+// frames are a panel's answers, a frame for each series, with a row for each step: those without a finite
+// sample are gaps.
 function frames(panel) {
   const times = [];
   for (let t = data.from; t <= data.to; t += data.step) {
@@ -47,7 +48,7 @@ function frames(panel) {
   }
   const all = panel.targets.flatMap((target) =>
     data.panels[panel.id][target.refId].map(({ metric, values }) => {
-      const at = new Map(values.map(([t, v]) => [t, Number(v)]));
+      const at = new Map(values.map(([t, v]) => [t, Number(v)]).filter(([, v]) => Number.isFinite(v)));
       const name = target.legendFormat ? legend(target.legendFormat, metric) : undefined;
       return {
         refId: target.refId,
