@@ -67,9 +67,9 @@ type page struct {
 	Counts []count
 	// NotRun and Observed say how much did not run and how much would not have; Observed is nil if that is nothing.
 	NotRun, Observed []string
-	Columns []string
-	Rows    []row
-	Chart   chart
+	Columns          []string
+	Rows             []row
+	Chart            chart
 }
 
 type count struct {
