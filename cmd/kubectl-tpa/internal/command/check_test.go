@@ -185,11 +185,16 @@ func TestUninstall(t *testing.T) {
 	s := openShop(t)
 	s.fails("", "error: there is no namespace nowhere: TPA is not installed", "uninstall", "--tpa-namespace=nowhere")
 	s.app("web", 1)
+	s.fails(s.user(), "error: list the managed services: services is forbidden", "uninstall")
 	own := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: apiserver.Namespace}}
 	defer func() {
 		s.must(server.Admin.Patch(t.Context(), own, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"`+contract.UninstallLabel+`":null}}}`))))
 	}()
-	s.fails("", "TPA still holds\n  service "+s.ns+"/web\nNothing was removed.", "uninstall", "--timeout=1s")
+	s.must(server.Admin.Get(t.Context(), client.ObjectKeyFromObject(own), own))
+	if asked, ok := own.Labels[contract.UninstallLabel]; ok {
+		t.Errorf("who may not see what is left has asked for it: %q", asked)
+	}
+	s.fails("", "TPA still holds:\n  service "+s.ns+"/web (Active)\nNothing was removed.", "uninstall", "--timeout=1s")
 	s.must(server.Admin.Get(t.Context(), client.ObjectKeyFromObject(own), own))
 	if own.Labels[contract.UninstallLabel] != contract.UninstallTrue {
 		t.Errorf("labels %v: TPA is not asked to give Services back", own.Labels)
