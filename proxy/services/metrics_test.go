@@ -47,7 +47,7 @@ func TestWhatAPodRequests(t *testing.T) {
 		"a large init": {corev1.PodSpec{InitContainers: []corev1.Container{requests("2", "1Mi")}, Containers: []corev1.Container{requests("1", "4Mi")}}, contract.Requests{CPU: 2, Memory: 4 << 20}},
 		"a sidecar":    {corev1.PodSpec{InitContainers: []corev1.Container{sidecar}, Containers: []corev1.Container{requests("1", "4Mi")}}, contract.Requests{CPU: 1.1, Memory: 14 << 20}},
 	} {
-		kept := stripPod(&corev1.Pod{Spec: tt.spec})
+		kept := StripPod(&corev1.Pod{Spec: tt.spec})
 		if diff := cmp.Diff(tt.want, requested([]*corev1.Pod{kept, {}})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -61,7 +61,7 @@ func TestPlanKnowsWhatTheTargetsPodsRequest(t *testing.T) {
 	}
 	pod := makePod("a", "web", "10.0.0.1").obj()
 	pod.Spec.Containers = append(pod.Spec.Containers, requests("250m", "1Mi"))
-	w.Pods = append(w.Pods, stripPod(pod))
+	w.Pods = append(w.Pods, StripPod(pod))
 	if got, want := w.Plan().Targets[web].Pod, (contract.Requests{CPU: 0.25, Memory: 1 << 20}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
