@@ -73,7 +73,7 @@ func (n *Namespace) defaults() contract.Defaults {
 	}
 	if lease := n.lease(contract.ProxyName); lease != nil {
 		if known, err := contract.ParseDefaults(lease.Annotations); err == nil {
-			d.IdleTimeout = known.IdleTimeout
+			d.IdleTimeout, d.Mode = known.IdleTimeout, known.Mode
 		}
 	}
 	return d

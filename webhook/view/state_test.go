@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/sleep"
@@ -154,6 +155,39 @@ func TestModes(t *testing.T) {
 	} {
 		if got := of(tt.mode, tt.namespace, tt.other); got.sleepsText() != tt.sleepsIn {
 			t.Errorf("%+v: %s", tt, got.sleepsText())
+		}
+	}
+}
+
+// TestModeOfTheNamespace: what the proxies know of it counts, and who may not read the Namespace sees it, too.
+func TestModeOfTheNamespace(t *testing.T) {
+	for _, tt := range []struct {
+		name, written, known string
+		hidden               bool
+		want                 contract.Mode
+	}{
+		{name: "none"},
+		{name: "written, and not yet brought to the proxies", written: "observe", want: contract.ModeObserve},
+		{name: "known", written: "observe", known: "observe", want: contract.ModeObserve},
+		{name: "another one is known yet", written: "observe", known: "paused", want: contract.ModePaused},
+		{name: "hidden", written: "paused", known: "paused", hidden: true, want: contract.ModePaused},
+	} {
+		w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web").state("web", sleep.State{Phase: sleep.Awake}, nil)
+		w.Meta.Annotations = map[string]string{contract.ModeKey: tt.written}
+		if tt.written == "" {
+			w.Meta.Annotations = nil
+		}
+		if tt.known != "" {
+			lease := &coordinationv1.Lease{}
+			lease.Name, lease.Labels = contract.ProxyName, map[string]string{contract.LeaseLabel: contract.LeaseDefaults}
+			lease.Annotations = map[string]string{contract.ModeKey: tt.known}
+			w.Leases = append(w.Leases, lease)
+		}
+		if tt.hidden {
+			w.Meta = nil
+		}
+		if got := w.List()[0].Mode; got != tt.want || w.Mode() != tt.want {
+			t.Errorf("%s: %s, of the namespace %s, want %s", tt.name, got, w.Mode(), tt.want)
 		}
 	}
 }
