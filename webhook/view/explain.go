@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"tpa.dev/tpa/proxy/contract"
-	"tpa.dev/tpa/proxy/services"
 	"tpa.dev/tpa/proxy/sleep"
 )
 
@@ -58,7 +57,7 @@ func (n *Namespace) ExplainAll() []Explanation {
 	return all
 }
 
-func (n *Namespace) explain(svc *corev1.Service, plan services.Plan) Explanation {
+func (n *Namespace) explain(svc *corev1.Service, plan planned) Explanation {
 	s := n.service(svc, plan)
 	return Explanation{
 		Service: s, Settings: n.settings(svc), Why: n.why(svc, s, plan), Problems: n.problems(svc, s, plan),
@@ -86,7 +85,7 @@ func (n *Namespace) unread() []string {
 }
 
 // why says what leads to the state of a Service.
-func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []string {
+func (n *Namespace) why(svc *corev1.Service, s Service, plan planned) []string {
 	switch s.Phase {
 	case contract.Pending:
 		return []string{"Its connections go to its pods directly, as without TPA, until the proxies are ready to take them over."}
@@ -96,7 +95,7 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 	default:
 		return []string{"Its connections go to its pods directly; TPA has nothing to do with it."}
 	}
-	why := n.connections(svc.Name)
+	why := n.connections(svc.Name, plan)
 	switch s.Mode {
 	case contract.ModePaused:
 		why = append(why, fmt.Sprintf("It is paused (%s): it stays awake until: kubectl tpa resume %s -n %s", contract.ModeKey, s.pausedBy(plan), n.Name))
@@ -129,7 +128,7 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 }
 
 // pausedBy names the Services that have a target of this one paused.
-func (s Service) pausedBy(plan services.Plan) string {
+func (s Service) pausedBy(plan planned) string {
 	var names []string
 	for _, t := range s.Targets {
 		for _, uid := range plan.Targets[t.Target].Services {
@@ -163,14 +162,13 @@ func (n *Namespace) at(t time.Time) string {
 }
 
 // connections says who is connected, by proxy.
-func (n *Namespace) connections(service string) []string {
+func (n *Namespace) connections(service string, plan planned) []string {
 	var lines []string
-	usages, known := n.usages()
-	if !known && n.Leases != nil {
+	if len(plan.usages) == 0 && n.Leases != nil {
 		return []string{"The proxies do not say which connections they have; it takes a newer version of them."}
 	}
-	for _, pod := range slices.Sorted(maps.Keys(usages)) {
-		u := usages[pod].Services[service]
+	for _, pod := range slices.Sorted(maps.Keys(plan.usages)) {
+		u := plan.usages[pod].Services[service]
 		if u.Open+u.Held == 0 {
 			continue
 		}
@@ -197,14 +195,13 @@ func count(n int, what string) string {
 }
 
 // claims says who keeps an awake target from sleeping, other than by the connections that were named.
-func (n *Namespace) claims(service string, t Target, s Service, plan services.Plan) []string {
+func (n *Namespace) claims(service string, t Target, s Service, plan planned) []string {
 	var lines []string
-	usages, _ := n.usages()
 	for _, holder := range slices.Sorted(maps.Keys(t.Sleep.Claims)) {
 		if !t.Sleep.Claims[holder].Active() {
 			continue
 		}
-		usage, says := usages[holder]
+		usage, says := plan.usages[holder]
 		var users []string
 		for _, uid := range plan.Targets[t.Target].Services {
 			if u := usage.Services[plan.Services[uid].Name]; u.Open-u.Parked+u.Held > 0 {
@@ -262,7 +259,7 @@ func (n *Namespace) whenItSleeps(t Target, s Service, requested time.Time) []str
 }
 
 // shared says which other Services keep the same targets awake.
-func (n *Namespace) shared(svc *corev1.Service, s Service, plan services.Plan) []string {
+func (n *Namespace) shared(svc *corev1.Service, s Service, plan planned) []string {
 	var lines []string
 	for _, t := range s.Targets {
 		for _, uid := range plan.Targets[t.Target].Services {

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"tpa.dev/tpa/proxy/contract"
-	"tpa.dev/tpa/proxy/services"
 	"tpa.dev/tpa/proxy/sleep"
 )
 
@@ -61,15 +60,15 @@ func (n *Namespace) List() []Service {
 	return list
 }
 
-func (n *Namespace) service(svc *corev1.Service, plan services.Plan) Service {
+func (n *Namespace) service(svc *corev1.Service, plan planned) Service {
 	settings, _ := contract.Parse(svc.Annotations, n.defaults()) // what is wrong with them is for Explain
 	s := Service{
 		Namespace: svc.Namespace, Name: svc.Name, Phase: phaseOf(svc), IdleTimeout: settings.IdleTimeout,
 		Ready: -1, Desired: -1, ReadyProxies: -1, Proxies: -1, now: n.Now, Mode: settings.Mode, Own: settings.Mode,
 	}
 	s.countProxies(n)
-	if _, known := n.usages(); known {
-		s.Usage = n.usage(svc.Name)
+	if len(plan.usages) > 0 {
+		s.Usage = plan.usage(svc.Name)
 	}
 	for _, t := range settings.Targets {
 		target := n.target(t, n.readyPods(t, svc), plan.Targets[t])
@@ -109,10 +108,9 @@ func (s *Service) countProxies(n *Namespace) {
 }
 
 // usage sums up what the proxies say of a Service's connections.
-func (n *Namespace) usage(service string) *contract.ServiceUsage {
+func (p planned) usage(service string) *contract.ServiceUsage {
 	var all contract.ServiceUsage
-	usages, _ := n.usages()
-	for _, u := range usages {
+	for _, u := range p.usages {
 		one := u.Services[service]
 		all.Open, all.Held, all.Parked = all.Open+one.Open, all.Held+one.Held, all.Parked+one.Parked
 		all.Oldest = append(all.Oldest, one.Oldest...)
@@ -179,7 +177,7 @@ func (s *Service) state() State {
 }
 
 // rest works out since when the targets rest and when they sleep.
-func (s *Service) rest(plan services.Plan) {
+func (s *Service) rest(plan planned) {
 	if s.Phase != contract.Active {
 		return
 	}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -347,5 +348,23 @@ func TestExplainAll(t *testing.T) {
 		if diff := cmp.Diff(one, e, cmp.AllowUnexported(Service{})); diff != "" {
 			t.Errorf("%s (-Explain +ExplainAll):\n%s", list[i].Name, diff)
 		}
+	}
+}
+
+// TestExplainMany: what the proxies say is read once for all Services, and not once for each.
+func TestExplainMany(t *testing.T) {
+	allocations := func(n int) float64 {
+		w, usage := shop(), map[string]contract.ServiceUsage{}
+		for i := range n {
+			name := fmt.Sprintf("web-%d", i)
+			w.app(name, 1, 1).service(name, contract.Active, contract.TargetKey, name)
+			w.state(name, sleep.State{Phase: sleep.Awake, Since: ago(time.Hour), Claims: claims("tpa-proxy-a")}, nil)
+			usage[name] = contract.ServiceUsage{Open: 1, Oldest: []contract.ConnectionUsage{{From: "10.0.0.9:41000", Port: 80, Since: ago(time.Minute)}}}
+		}
+		w.usage("tpa-proxy-a", usage)
+		return testing.AllocsPerRun(1, func() { w.ExplainAll() })
+	}
+	if few, many := allocations(20), allocations(200); many > 15*few {
+		t.Errorf("%.0f allocations for 20 Services, %.0f for 200", few, many)
 	}
 }
