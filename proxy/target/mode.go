@@ -25,10 +25,10 @@ func (k *Keeper) rouses() bool { return k.gate.waiting == 0 && k.paused() }
 // observes reports whether TPA does everything for the target but the sleep itself.
 func (u Use) observes() bool { return u.Mode == contract.ModeObserve && u.Blocked == "" }
 
-// heardOf is when a sleep was requested, by the clock of who hears of it. A requester whose clock is ahead has not seen what comes
-// until then, and whose clock is too far ahead is not understood. One whose clock is behind may ask in vain: when in doubt, stay
+// HeardOf is when a sleep was requested, by the clock of who hears of it. A requester whose clock is ahead has not seen what comes
+// until then, and whose clock is too far ahead is not understood: the zero time. One whose clock is behind may ask in vain: when in doubt, stay
 // awake.
-func heardOf(requested, now time.Time) time.Time {
+func HeardOf(requested, now time.Time) time.Time {
 	switch {
 	case requested.After(now.Add(maxSkew)):
 		return time.Time{}

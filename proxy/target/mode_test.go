@@ -202,11 +202,11 @@ func TestHeardOf(t *testing.T) {
 		if tt.never {
 			want = time.Time{}
 		}
-		if got := heardOf(heard.Add(tt.requested), heard); !got.Equal(want) {
+		if got := HeardOf(heard.Add(tt.requested), heard); !got.Equal(want) {
 			t.Errorf("%s: %s, want %s", tt.requested, got, want)
 		}
 	}
-	if !heardOf(time.Time{}, heard).IsZero() {
+	if !HeardOf(time.Time{}, heard).IsZero() {
 		t.Error("a request that nobody made")
 	}
 }

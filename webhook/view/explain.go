@@ -13,6 +13,7 @@ import (
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/sleep"
+	"tpa.dev/tpa/proxy/target"
 )
 
 // Explanation is why a Service stands as it does.
@@ -101,8 +102,11 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan planned) []string {
 		why = append(why, fmt.Sprintf("It is paused (%s): it stays awake until: kubectl tpa resume %s -n %s", contract.ModeKey, s.pausedBy(plan), n.Name))
 	case contract.ModeObserve:
 		would := "It would be awake now."
-		if !s.WouldSince.IsZero() {
+		switch {
+		case !s.WouldSince.IsZero():
 			would = fmt.Sprintf("It would be asleep since %s.", n.at(s.WouldSince))
+		case s.State == Asleep || s.State == PartlyAsleep:
+			would = "What sleeps already sleeps on until its next connection."
 		}
 		why = append(why, fmt.Sprintf("TPA only observes (%s): it does everything but the sleep itself. %s", contract.ModeKey, would))
 	}
@@ -235,6 +239,9 @@ func (n *Namespace) whenItSleeps(t Target, s Service, requested time.Time) []str
 	}
 	switch {
 	case requested.IsZero(), used(t.Sleep), s.Keeps != "":
+	case target.HeardOf(requested, n.Now).IsZero():
+		lines = append(lines, fmt.Sprintf("That somebody asked at %s for it to sleep (%s) does not count: that is still to come.",
+			requested.Format(time.RFC3339), contract.SleepRequestedKey))
 	case idle.Before(requested):
 		lines = append(lines, fmt.Sprintf("Somebody asked at %s for it to sleep without waiting for that (%s).",
 			requested.Format(time.RFC3339), contract.SleepRequestedKey))

@@ -11,6 +11,7 @@ import (
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/sleep"
+	"tpa.dev/tpa/proxy/target"
 )
 
 // Service is how one Service stands.
@@ -189,7 +190,7 @@ func (s *Service) rest(plan planned) {
 		}
 		s.Used = s.Used || t.Sleep.Phase == sleep.Awake && used(t.Sleep)
 		tp, last := plan.Targets[t.Target], t.Sleep.LastUse()
-		idle := sleep.Inputs{IdleTimeout: s.IdleTimeout, SleepRequested: tp.Use.SleepRequested}.Idle(last)
+		idle := sleep.Inputs{IdleTimeout: s.IdleTimeout, SleepRequested: target.HeardOf(tp.Use.SleepRequested, s.now)}.Idle(last)
 		s.IdleSince = later(s.IdleSince, last)
 		s.SleepsAt = later(s.SleepsAt, later(last.Add(idle), t.Sleep.NotBefore))
 		switch {

@@ -351,6 +351,36 @@ func TestExplainAll(t *testing.T) {
 	}
 }
 
+// TestRequestToSleepIsToCome: the proxies heed no request of a time that is far ahead, and so it is said.
+func TestRequestToSleepIsToCome(t *testing.T) {
+	for _, tt := range []struct {
+		ahead          time.Duration
+		sleepsIn, says string
+	}{
+		{-time.Minute, "now", "Somebody asked at"},
+		{30 * time.Second, "now", "Somebody asked at"},
+		{time.Hour, "8m", "does not count: that is still to come"},
+	} {
+		w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web",
+			contract.SleepRequestedKey, noon.Add(tt.ahead).Format(time.RFC3339))
+		w.state("web", sleep.State{Phase: sleep.Awake, Since: ago(2 * time.Minute)}, nil)
+		e, _ := w.Explain("web")
+		if why := strings.Join(e.Why, "\n"); e.sleepsText() != tt.sleepsIn || !strings.Contains(why, tt.says) {
+			t.Errorf("%s ahead: it sleeps in %s; %s", tt.ahead, e.sleepsText(), why)
+		}
+	}
+}
+
+// TestObservedWhileAsleep: to observe wakes nobody.
+func TestObservedWhileAsleep(t *testing.T) {
+	w := shop().app("web", 0, 0).service("web", contract.Active, contract.TargetKey, "web", contract.ModeKey, "observe")
+	w.state("web", sleep.State{Phase: sleep.Asleep, Since: ago(time.Hour), Replicas: 1, Owed: true}, nil)
+	e, _ := w.Explain("web")
+	if why := strings.Join(e.Why, "\n"); !strings.Contains(why, "What sleeps already sleeps on until its next connection.") || strings.Contains(why, "awake now") {
+		t.Error(why)
+	}
+}
+
 // TestExplainMany: what the proxies say is read once for all Services, and not once for each.
 func TestExplainMany(t *testing.T) {
 	allocations := func(n int) float64 {
