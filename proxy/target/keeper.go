@@ -222,6 +222,9 @@ func (k *Keeper) SetUse(use Use) bool {
 		if k.use.observes() && !use.observes() {
 			k.nap = k.napIn(k.last.state)
 		}
+		if use.Mode == contract.ModePaused && k.use.Mode != contract.ModePaused {
+			k.machine.Rouse()
+		}
 		k.use, k.retired, k.denied = use, false, ""
 		k.poke()
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // A target that is paused is kept as one is that has an open connection: each proxy has a claim, and so nobody puts it to sleep, one
-// of an earlier version included; and like an open connection that lets be who scales it to 0 by hand.
+// of an earlier version included. What is at 0 when that begins is scaled up, and so it is again when a proxy starts; who scales it to 0
+// by hand meanwhile is let be, as while a connection is open.
 //
 // A target that is only observed never sleeps, and otherwise all is as if it did: proxies give their claims up, and win them back.
 // So the Lease tells when it would be asleep, and nothing is written for that.
