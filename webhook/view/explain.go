@@ -121,6 +121,10 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan planned) []string {
 		case sleep.Sleeping:
 			why = append(why, fmt.Sprintf("%s is being scaled to 0 since %s.", t.Target, n.at(t.Sleep.Since)))
 		default:
+			if t.State == Asleep {
+				why = append(why, fmt.Sprintf("%s was scaled to 0 by hand; the next connection wakes it to %d.", t.Target,
+					t.Sleep.WakeTo(plan.Targets[t.Target].Use.WakeReplicas)))
+			}
 			why = append(why, n.claims(svc.Name, t, s, plan)...)
 			why = append(why, n.whenItSleeps(t, s, plan.Targets[t.Target].Use.SleepRequested)...)
 		}
@@ -205,13 +209,8 @@ func (n *Namespace) claims(service string, t Target, s Service, plan planned) []
 		if !t.Sleep.Claims[holder].Active() {
 			continue
 		}
-		usage, says := plan.usages[holder]
-		var users []string
-		for _, uid := range plan.Targets[t.Target].Services {
-			if u := usage.Services[plan.Services[uid].Name]; u.Open-u.Parked+u.Held > 0 {
-				users = append(users, plan.Services[uid].Name)
-			}
-		}
+		_, says := plan.usages[holder]
+		users := plan.users(holder, t.Target)
 		switch {
 		case strings.HasPrefix(holder, "/"):
 			lines = append(lines, fmt.Sprintf("The controller keeps %s awake while it gives a Service back.", t.Target))
@@ -228,6 +227,27 @@ func (n *Namespace) claims(service string, t Target, s Service, plan planned) []
 		}
 	}
 	return lines
+}
+
+// users are the Services with connections to a target through a proxy.
+func (p planned) users(proxy string, t contract.Target) []string {
+	var users []string
+	for _, uid := range p.Targets[t].Services {
+		if u := p.usages[proxy].Services[p.Services[uid].Name]; u.Open-u.Parked+u.Held > 0 {
+			users = append(users, p.Services[uid].Name)
+		}
+	}
+	return users
+}
+
+// unused reports whether it is known that nobody has a connection to a target.
+func (p planned) unused(t contract.Target) bool {
+	for proxy := range p.usages {
+		if len(p.users(proxy, t)) > 0 {
+			return false
+		}
+	}
+	return len(p.usages) > 0
 }
 
 // whenItSleeps says when an awake target sleeps.

@@ -72,7 +72,7 @@ func (n *Namespace) service(svc *corev1.Service, plan planned) Service {
 		s.Usage = plan.usage(svc.Name)
 	}
 	for _, t := range settings.Targets {
-		target := n.target(t, n.readyPods(t, svc), plan.Targets[t])
+		target := n.target(t, n.readyPods(t, svc), plan)
 		s.Targets = append(s.Targets, target)
 		s.Ready, s.Desired = sum(s.Ready, target.Ready), sum(s.Desired, target.Desired)
 		s.IdleTimeout = max(s.IdleTimeout, plan.Targets[t].Use.IdleTimeout)

@@ -381,6 +381,30 @@ func TestObservedWhileAsleep(t *testing.T) {
 	}
 }
 
+// TestPausedAtZeroByHand: TPA lets that be, until somebody comes.
+func TestPausedAtZeroByHand(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		usage map[string]contract.ServiceUsage
+		want  State
+		says  string
+	}{
+		{"nobody is there", map[string]contract.ServiceUsage{"api": {Open: 1}}, Asleep, "deployment/web was scaled to 0 by hand; the next connection wakes it to 1."},
+		{"somebody is held", map[string]contract.ServiceUsage{"web": {Held: 1}}, Waking, "1 held until a pod is ready"},
+		{"not known", nil, Waking, "It is paused"},
+	} {
+		w := shop().app("web", 0, 0).service("web", contract.Active, contract.TargetKey, "web", contract.ModeKey, "paused")
+		w.state("web", sleep.State{Phase: sleep.Awake, Since: ago(time.Hour), Claims: claims("tpa-proxy-a")}, nil)
+		if tt.usage != nil {
+			w.usage("tpa-proxy-a", tt.usage)
+		}
+		e, _ := w.Explain("web")
+		if why := strings.Join(e.Why, "\n"); e.State != tt.want || !strings.Contains(why, tt.says) || tt.want == Asleep && len(e.Problems) > 0 {
+			t.Errorf("%s: %s, %s, %+v", tt.name, e.State, why, e.Problems)
+		}
+	}
+}
+
 // TestExplainMany: what the proxies say is read once for all Services, and not once for each.
 func TestExplainMany(t *testing.T) {
 	allocations := func(n int) float64 {
