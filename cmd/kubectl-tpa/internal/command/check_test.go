@@ -159,6 +159,15 @@ func TestUninstall(t *testing.T) {
 	if own.Labels[contract.UninstallLabel] != contract.UninstallTrue {
 		t.Errorf("labels %v: TPA is not asked to give Services back", own.Labels)
 	}
+	self := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "tpa-webhook"}}
+	s.must(server.Admin.Get(t.Context(), client.ObjectKeyFromObject(self), self))
+	for label, want := range map[string]string{
+		contract.UninstallTrue: "! TPA is being uninstalled", string(self.UID): "! TPA is being uninstalled", "of-another": "✓ TPA is installed",
+	} {
+		own.Labels[contract.UninstallLabel] = label
+		s.must(server.Admin.Update(t.Context(), own))
+		s.contains(s.run(t.Context(), "", &buffer{}, "check").out, want)
+	}
 	var services corev1.ServiceList
 	s.must(server.Admin.List(t.Context(), &services, client.MatchingLabels{contract.ManagedLabel: contract.ManagedTrue}))
 	done, out := make(chan result, 1), &buffer{}
