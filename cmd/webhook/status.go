@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -53,7 +54,7 @@ func serveStatus(ctx context.Context, mgr ctrl.Manager, opts options) error {
 
 func statusReader(config *rest.Config) (reader.Reader, error) {
 	config = rest.CopyConfig(config)
-	config.QPS, config.Burst = statusQueries, statusBurst
+	config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(statusQueries, statusBurst) // one for all of its clients
 	scales, err := kube.New(config)
 	if err != nil {
 		return reader.Reader{}, fmt.Errorf("client of the status page: %w", err)

@@ -43,8 +43,8 @@ func TestBadNamespaceDefaultsAreNamedAndLeftOut(t *testing.T) {
 			t.Errorf("%q does not say %q", err, part)
 		}
 	}
-	if got != (Defaults{}) {
-		t.Errorf("%+v, want bad values left out", got)
+	if want := (Defaults{Mode: ModeObserve}); got != want {
+		t.Errorf("%+v, want %+v: bad values left out, and nothing put to sleep", got, want)
 	}
 	if got, _ := ParseDefaults(map[string]string{IdleTimeoutKey: "5m", ProxyReplicasKey: "0"}); got.IdleTimeout != 5*time.Minute {
 		t.Errorf("%+v: one bad value spoils the good one", got)
@@ -59,6 +59,7 @@ func TestModeOfAServiceAndItsNamespace(t *testing.T) {
 	}{
 		{"", ModeSleep, ModeSleep}, {"", ModeObserve, ModeObserve}, {"", ModePaused, ModePaused},
 		{"sleep", ModePaused, ModeSleep}, {"paused", ModeObserve, ModePaused}, {"off", ModeObserve, ModeObserve},
+		{"off", ModeSleep, ModeObserve}, {"off", ModePaused, ModePaused},
 	} {
 		annotations := map[string]string{TargetKey: "web"}
 		if tt.own != "" {

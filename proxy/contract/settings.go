@@ -93,7 +93,8 @@ type Defaults struct {
 	Mode Mode
 }
 
-// ParseDefaults reads the annotations of a Namespace. A bad value is left out of the result and named in the error.
+// ParseDefaults reads the annotations of a Namespace. A bad value is named in the error and left out of the result, but that
+// for a bad mode, which nobody refuses there, nothing sleeps: ModeObserve.
 func ParseDefaults(annotations map[string]string) (Defaults, error) {
 	var d Defaults
 	r := reader{annotations: annotations}
@@ -193,7 +194,8 @@ func (r *reader) choice(key string, choices ...string) int {
 	return i
 }
 
-// mode returns the Mode, or another if there is no good one.
+// mode returns the Mode; if there is none another, and if it is bad at least ModeObserve: whoever wrote it meant something
+// else than the default.
 func (r *reader) mode(unset Mode) Mode {
 	v, ok := r.annotations[ModeKey]
 	if !ok {
@@ -202,7 +204,7 @@ func (r *reader) mode(unset Mode) Mode {
 	i := slices.Index(modes, v)
 	if i < 0 {
 		r.fail(ModeKey, strings.Join(modes, " or "))
-		return unset
+		return max(unset, ModeObserve)
 	}
 	return Mode(i)
 }

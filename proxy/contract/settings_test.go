@@ -182,7 +182,7 @@ func TestEveryErrorIsReportedAtOnce(t *testing.T) {
 		}
 	}
 	want := defaults()
-	want.Targets = nil
+	want.Targets, want.Mode = nil, ModeObserve
 	if diff := cmp.Diff(want, got, prefixes); diff != "" {
 		t.Errorf("bad values are not replaced by defaults (-want +got):\n%s", diff)
 	}

@@ -166,9 +166,9 @@ func TestStrippedPodsGiveTheSamePlan(t *testing.T) {
 		p.pod.CreationTimestamp = metav1.NewTime(epoch.Add(-time.Hour))
 		w.Pods = append(w.Pods, p.obj())
 		before := p.obj().DeepCopy()
-		kept := stripPod(p.obj())
+		kept := StripPod(p.obj())
 		if diff := cmp.Diff(before, p.obj()); diff != "" {
-			t.Errorf("stripPod changes its argument:\n%s", diff)
+			t.Errorf("StripPod changes its argument:\n%s", diff)
 		}
 		if kept.Annotations != nil || kept.ManagedFields != nil || kept.Spec.Containers[0].Image != "" || kept.UID != before.UID {
 			t.Errorf("kept %+v, want what Plan needs and no more", kept)

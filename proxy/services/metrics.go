@@ -261,11 +261,13 @@ func (m *Manager) sendObserved(send func(*prometheus.Desc, prometheus.ValueType,
 	if !observed && o == (contract.Observed{}) {
 		return
 	}
-	asleep := 0.0
-	if !since.IsZero() {
-		asleep = 1
+	if observed {
+		asleep := 0.0
+		if !since.IsZero() {
+			asleep = 1
+		}
+		send(observedAsleepDesc, prometheus.GaugeValue, asleep, t.String())
 	}
-	send(observedAsleepDesc, prometheus.GaugeValue, asleep, t.String())
 	send(observedSleepsDesc, prometheus.CounterValue, float64(o.Sleeps), t.String())
 	send(observedAsleepSecondsDesc, prometheus.CounterValue, o.Asleep, t.String())
 	send(observedReplicasDesc, prometheus.CounterValue, o.Saved.Replicas, t.String())

@@ -47,7 +47,7 @@ func TestWhatAPodRequests(t *testing.T) {
 		"a large init": {corev1.PodSpec{InitContainers: []corev1.Container{requests("2", "1Mi")}, Containers: []corev1.Container{requests("1", "4Mi")}}, contract.Requests{CPU: 2, Memory: 4 << 20}},
 		"a sidecar":    {corev1.PodSpec{InitContainers: []corev1.Container{sidecar}, Containers: []corev1.Container{requests("1", "4Mi")}}, contract.Requests{CPU: 1.1, Memory: 14 << 20}},
 	} {
-		kept := stripPod(&corev1.Pod{Spec: tt.spec})
+		kept := StripPod(&corev1.Pod{Spec: tt.spec})
 		if diff := cmp.Diff(tt.want, requested([]*corev1.Pod{kept, {}})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -61,7 +61,7 @@ func TestPlanKnowsWhatTheTargetsPodsRequest(t *testing.T) {
 	}
 	pod := makePod("a", "web", "10.0.0.1").obj()
 	pod.Spec.Containers = append(pod.Spec.Containers, requests("250m", "1Mi"))
-	w.Pods = append(w.Pods, stripPod(pod))
+	w.Pods = append(w.Pods, StripPod(pod))
 	if got, want := w.Plan().Targets[web].Pod, (contract.Requests{CPU: 0.25, Memory: 1 << 20}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
@@ -132,27 +132,34 @@ func TestCountersOfTheObservedDoNotFall(t *testing.T) {
 	}
 }
 
-// What is not observed, and never was, has no series of that.
+// What is not observed, and never was, has no series of that. What was observed keeps what was counted then.
 func TestSeriesOfTheObserved(t *testing.T) {
 	m := server(t)
-	for of, mode := range map[contract.Target]contract.Mode{web: contract.ModeObserve, db: contract.ModeSleep} {
+	was := contract.Target{Resource: "deployments", Group: "apps", Name: "was"}
+	for of, mode := range map[contract.Target]contract.Mode{web: contract.ModeObserve, db: contract.ModeSleep, was: contract.ModeSleep} {
 		k := target.New(target.Config{Namespace: namespace, Target: of, Pod: "a", Process: "a/1"})
 		k.SetUse(target.Use{IdleTimeout: time.Minute, Mode: mode})
 		state := sleep.State{Phase: sleep.Awake, Since: time.Now().Add(-time.Hour)}
-		k.Observe(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
 			ResourceVersion: "1", Annotations: map[string]string{contract.StateKey: state.String()},
-		}})
+		}}
+		if of == was {
+			lease.Annotations[contract.HistoryKey] = contract.History{Observed: contract.Observed{Sleeps: 7, Asleep: 60}}.String()
+		}
+		k.Observe(lease)
 		m.targets[of] = k
 	}
 	want := `
 # HELP tpa_observed_sleeps_total How often the target would have been put to sleep. Every proxy says the same, and goes on where the one before it ended: aggregate by max, not by sum.
 # TYPE tpa_observed_sleeps_total counter
+tpa_observed_sleeps_total{namespace="shop",target="deployment/was"} 7
 tpa_observed_sleeps_total{namespace="shop",target="deployment/web"} 1
 # HELP tpa_observed_target_asleep Whether the target would be asleep if TPA did more than observe, 1 or 0.
 # TYPE tpa_observed_target_asleep gauge
 tpa_observed_target_asleep{namespace="shop",target="deployment/web"} 1
 # HELP tpa_target_asleep Whether the target is asleep, 1 or 0.
 # TYPE tpa_target_asleep gauge
+tpa_target_asleep{namespace="shop",target="deployment/was"} 0
 tpa_target_asleep{namespace="shop",target="deployment/web"} 0
 tpa_target_asleep{namespace="shop",target="statefulset/db"} 0
 `

@@ -104,7 +104,7 @@ func TestPlanSaysWhyNoPodWasReadyInTime(t *testing.T) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 			for i, p := range w.Pods {
-				w.Pods[i] = stripPod(p)
+				w.Pods[i] = StripPod(p)
 			}
 			if got := w.Plan().Services["uid-web"].Late; got != tt.want {
 				t.Errorf("of stripped pods: %q, want %q", got, tt.want)

@@ -93,7 +93,7 @@ func TestBackendsAreOfTheServicesFamily(t *testing.T) {
 			svc := active("web", 20001)
 			svc.svc.Spec.IPFamilies = tt.families
 			w := worldOf(svc)
-			w.Pods = []*corev1.Pod{stripPod(tt.pod.obj())}
+			w.Pods = []*corev1.Pod{StripPod(tt.pod.obj())}
 			if diff := cmp.Diff(addrs(tt.want), w.Plan().Services["uid-web"].Ports[0].Backends, compare); diff != "" {
 				t.Errorf("backends (-want +got):\n%s", diff)
 			}

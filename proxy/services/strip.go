@@ -12,8 +12,8 @@ func stripService(svc *corev1.Service) *corev1.Service {
 	return svc
 }
 
-// stripPod keeps of a Pod what Plan needs.
-func stripPod(pod *corev1.Pod) *corev1.Pod {
+// StripPod keeps of a Pod what Plan needs. It does not change its argument.
+func StripPod(pod *corev1.Pod) *corev1.Pod {
 	kept := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, Labels: pod.Labels,

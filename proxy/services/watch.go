@@ -36,7 +36,7 @@ func (m *Manager) watches(c *kube.Client) watches {
 	leases := fmt.Sprintf("%s in (%s,%s)", contract.LeaseLabel, contract.LeaseTarget, contract.LeaseDefaults)
 	return watches{
 		services: c.Services.Informer(in, kube.Watch[*corev1.Service]{Handler: handler, Strip: stripService}),
-		pods:     c.Pods.Informer(in, kube.Watch[*corev1.Pod]{Handler: handler, Strip: stripPod}),
+		pods:     c.Pods.Informer(in, kube.Watch[*corev1.Pod]{Handler: handler, Strip: StripPod}),
 		leases:   c.Leases.Informer(in, kube.Watch[*coordinationv1.Lease]{Handler: handler, Selector: leases}),
 	}
 }

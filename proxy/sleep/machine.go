@@ -67,8 +67,8 @@ type Machine struct {
 	stamped bool
 	// fenced says that this process has done with the present Sleeping: no write of 0 for it can succeed any more.
 	fenced bool
-	// ensure says that the scale must be looked at because somebody needs a backend: since the target has last become awake
-	// it was not seen above 0.
+	// ensure says that the scale must be looked at because somebody needs a backend: since the target has last become awake,
+	// or since Rouse, it was not seen above 0.
 	ensure  bool
 	checked time.Time
 
@@ -117,6 +117,10 @@ func (m *Machine) Observe(state State, exists bool, version string, now time.Tim
 	}
 	m.state, m.exists, m.known = state, exists, true
 }
+
+// Rouse has the target scaled up once it is next in use, as after a wake, though nobody of those waits for a backend: somebody may
+// have scaled it to 0 by hand, and wants it awake now.
+func (m *Machine) Rouse() { m.ensure = true }
 
 // sleeps reports whether a State is a Sleeping of this process.
 func (m *Machine) sleeps(s State) bool { return s.Phase == Sleeping && s.By == m.by }

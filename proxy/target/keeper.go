@@ -217,10 +217,13 @@ func (k *Keeper) SetUse(use Use) bool {
 	if k.use != use || k.retired || k.denied != "" {
 		k.lifted = k.lifted || k.denied != ""
 		if !use.SleepRequested.Equal(k.use.SleepRequested) {
-			k.requested = heardOf(use.SleepRequested, now())
+			k.requested = HeardOf(use.SleepRequested, now())
 		}
 		if k.use.observes() && !use.observes() {
 			k.nap = k.napIn(k.last.state)
+		}
+		if use.Mode == contract.ModePaused && k.use.Mode != contract.ModePaused {
+			k.machine.Rouse()
 		}
 		k.use, k.retired, k.denied = use, false, ""
 		k.poke()

@@ -8,7 +8,8 @@ import (
 )
 
 // A target that is paused is kept as one is that has an open connection: each proxy has a claim, and so nobody puts it to sleep, one
-// of an earlier version included; and like an open connection that lets be who scales it to 0 by hand.
+// of an earlier version included. What is at 0 when that begins is scaled up, and so it is again when a proxy starts; who scales it to 0
+// by hand meanwhile is let be, as while a connection is open.
 //
 // A target that is only observed never sleeps, and otherwise all is as if it did: proxies give their claims up, and win them back.
 // So the Lease tells when it would be asleep, and nothing is written for that.
@@ -25,10 +26,10 @@ func (k *Keeper) rouses() bool { return k.gate.waiting == 0 && k.paused() }
 // observes reports whether TPA does everything for the target but the sleep itself.
 func (u Use) observes() bool { return u.Mode == contract.ModeObserve && u.Blocked == "" }
 
-// heardOf is when a sleep was requested, by the clock of who hears of it. A requester whose clock is ahead has not seen what comes
-// until then, and whose clock is too far ahead is not understood. One whose clock is behind may ask in vain: when in doubt, stay
+// HeardOf is when a sleep was requested, by the clock of who hears of it. A requester whose clock is ahead has not seen what comes
+// until then, and whose clock is too far ahead is not understood: the zero time. One whose clock is behind may ask in vain: when in doubt, stay
 // awake.
-func heardOf(requested, now time.Time) time.Time {
+func HeardOf(requested, now time.Time) time.Time {
 	switch {
 	case requested.After(now.Add(maxSkew)):
 		return time.Time{}

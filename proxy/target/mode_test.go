@@ -161,6 +161,45 @@ func TestSleepingTargetIsWokenWhenItIsPaused(t *testing.T) {
 	})
 }
 
+// To pause is to want it awake, also where somebody has scaled it to 0 of which TPA has not taken notice yet.
+func TestTargetAtZeroByHandIsWokenWhenItIsPaused(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, c *cluster) {
+		a, b := c.proxy("a", nobody), c.proxy("b", nobody)
+		for _, p := range []*proxy{a, b} {
+			p.mustAcquire()
+			after(time.Second)
+			p.Release(time.Now())
+		}
+		after(time.Second)
+		c.scaleTo(0)
+		for _, p := range []*proxy{a, b} {
+			p.SetReady(0, time.Time{})
+		}
+		after(time.Second)
+		wantPhase(t, c, sleep.Awake)
+		for _, p := range []*proxy{a, b} {
+			p.SetUse(in(contract.ModePaused))
+		}
+		after(time.Second)
+		wantReplicas(t, c, 1, 1)
+		for _, p := range []*proxy{a, b} {
+			p.SetReady(1, time.Now())
+		}
+		after(time.Minute)
+		for _, p := range []*proxy{a, b} {
+			p.SetReady(0, time.Time{})
+		}
+		c.scaleTo(0)
+		after(time.Hour)
+		wantReplicas(t, c, 0, 1)
+		p := c.proxy("c", nobody)
+		p.SetReady(0, time.Time{})
+		p.SetUse(in(contract.ModePaused))
+		after(time.Minute)
+		wantReplicas(t, c, 1, 1, 1)
+	})
+}
+
 // What does not exist is not looked for again and again, and kept when it is back.
 func TestPausedTargetThatIsMissing(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
@@ -202,11 +241,11 @@ func TestHeardOf(t *testing.T) {
 		if tt.never {
 			want = time.Time{}
 		}
-		if got := heardOf(heard.Add(tt.requested), heard); !got.Equal(want) {
+		if got := HeardOf(heard.Add(tt.requested), heard); !got.Equal(want) {
 			t.Errorf("%s: %s, want %s", tt.requested, got, want)
 		}
 	}
-	if !heardOf(time.Time{}, heard).IsZero() {
+	if !HeardOf(time.Time{}, heard).IsZero() {
 		t.Error("a request that nobody made")
 	}
 }

@@ -80,22 +80,35 @@ func Run(ctx context.Context, stdin, kubeconfig, program string, args ...string)
 // applyRights brings TPA's ServiceAccounts, roles and bindings.
 func (s *Server) applyRights(ctx context.Context) error {
 	for _, file := range []string{"rbac-controller.yaml", "rbac-proxy.yaml"} {
-		data, err := os.ReadFile(manifest(file))
+		objects, err := Manifest(file)
 		if err != nil {
 			return err
 		}
-		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			if err := documents.Decode(object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
+		for _, object := range objects {
 			if err := s.Admin.Create(ctx, object); err != nil {
 				return fmt.Errorf("%s: create %s %s: %w", file, object.GetKind(), object.GetName(), err)
 			}
 		}
 	}
 	return nil
+}
+
+// Manifest returns the objects in a file of the kustomize base.
+func Manifest(file string) ([]*unstructured.Unstructured, error) {
+	data, err := os.ReadFile(manifest(file))
+	if err != nil {
+		return nil, err
+	}
+	var objects []*unstructured.Unstructured
+	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		switch err := documents.Decode(object); {
+		case errors.Is(err, io.EOF):
+			return objects, nil
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		objects = append(objects, object)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -28,7 +27,7 @@ func TestMain(m *testing.M) {
 
 // run runs the tests among cert-manager's kinds, and plays pods.
 func run(ctx context.Context, m *testing.M) (code int, err error) {
-	if err := certManager(ctx); err != nil {
+	if err := server.CertManager(ctx); err != nil {
 		return 0, err
 	}
 	stop, err := server.Play(ctx, apiserver.PlayOptions{})
@@ -37,14 +36,4 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 	return m.Run(), nil
-}
-
-// certManager brings cert-manager's CRDs, as they are in its module.
-func certManager(ctx context.Context) error {
-	crds := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "crds")
-	if _, err := server.Kubectl(ctx, "", "create", "-f", crds); err != nil {
-		return err
-	}
-	_, err := server.Kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=1m", "-f", crds)
-	return err
 }

@@ -2,15 +2,31 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// told looks whether the API server has an Event of each sleep on the Deployment, as `kubectl describe` finds it, and on the Service.
+// toldWithin bounds how long Events may come after what they tell of: nothing waits for them to be written.
+const toldWithin = time.Minute
+
+// told waits until the API server has an Event of each sleep on the Deployment, as `kubectl describe` finds it, and on the Service.
 func (c *calmness) told(ctx context.Context) error {
+	var missing error
+	err := wait.PollUntilContextTimeout(ctx, time.Second, toldWithin, true, func(ctx context.Context) (bool, error) {
+		missing = c.look(ctx)
+		return missing == nil, nil
+	})
+	return errors.Join(err, missing)
+}
+
+// look says which Event is not there.
+func (c *calmness) look(ctx context.Context) error {
 	in := client.InNamespace(c.full.namespace)
 	var deployments appsv1.DeploymentList
 	var services corev1.ServiceList

@@ -66,7 +66,7 @@ func (p *pass) rescaled(object proxyobjects.Object) bool {
 		*p.deployment.Spec.Replicas != proxyobjects.Replicas(p.defaults())
 }
 
-// defaults reads the annotations of the Namespace; a bad value counts as none and is reported there.
+// defaults reads the annotations of the Namespace, as ParseDefaults does; a bad value is reported there.
 func (p *pass) defaults() contract.Defaults {
 	defaults, err := contract.ParseDefaults(p.namespace.Annotations)
 	note := ""

@@ -470,14 +470,17 @@ func TestNamespaceDefaults(t *testing.T) {
 	if k.get(contract.ProxyName, shop, &dep); *dep.Spec.Replicas != contract.DefaultProxyReplicas || !k.event("InvalidAnnotation") {
 		t.Errorf("%d replicas; Events: %q", *dep.Spec.Replicas, k.seen)
 	}
-	for mode, want := range map[string]contract.Mode{"observe": contract.ModeObserve, "off": contract.ModeSleep} {
+	for _, tt := range []struct {
+		mode string
+		want contract.Mode
+	}{{"paused", contract.ModePaused}, {"observe", contract.ModeObserve}, {"sleep", contract.ModeSleep}, {"off", contract.ModeObserve}} {
 		k.get(shop, "", ns)
-		ns.Annotations = map[string]string{contract.IdleTimeoutKey: "1h", contract.ModeKey: mode}
+		ns.Annotations = map[string]string{contract.IdleTimeoutKey: "1h", contract.ModeKey: tt.mode}
 		k.must(k.raw.Update(t.Context(), ns))
 		k.run(time.Second)
 		k.get(contract.ProxyName, shop, lease)
-		if d, err := contract.ParseDefaults(lease.Annotations); err != nil || d != (contract.Defaults{IdleTimeout: time.Hour, Mode: want}) {
-			t.Errorf("mode %s: proxies read %v, %v", mode, d, err)
+		if d, err := contract.ParseDefaults(lease.Annotations); err != nil || d != (contract.Defaults{IdleTimeout: time.Hour, Mode: tt.want}) {
+			t.Errorf("mode %s: proxies read %v, %v", tt.mode, d, err)
 		}
 	}
 	k.get(shop, "", ns)

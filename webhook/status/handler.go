@@ -65,7 +65,8 @@ type handler struct {
 	wakes  *Wakes
 }
 
-// NewHandler serves the page at /, its parts beside it, and /status.json, the same as `kubectl tpa status -A -o json`.
+// NewHandler serves the page at /, its parts beside it, and /status.json, the same as `kubectl tpa status -A -o json` at the
+// time in the header Last-Modified.
 //
 // It only answers who calls it by a loopback address or as localhost: in the browser of somebody who has it forwarded, a page
 // of another site could otherwise give its own name the address 127.0.0.1, and read what is here.
@@ -147,6 +148,7 @@ func (h handler) json(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	w.Header().Set("Last-Modified", snapshot.At.Format(http.TimeFormat)) // it may not have been read for long
 	write(w, "application/json", http.StatusOK, out)
 }
 

@@ -104,12 +104,16 @@ func TestStale(t *testing.T) {
 	server := serve(t, source)
 	ask(t, "GET", server.URL)
 	source.mu.Lock()
+	source.last.At = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	n, err, source.next = nil, errRefused, time.Time{}
 	source.mu.Unlock()
 	got := ask(t, "GET", server.URL)
 	contains(t, got.body, `role="alert">The Services could not be read: connection refused</p>`, `<caption>5 of 5 Services</caption>`)
 	if got.StatusCode != http.StatusOK {
 		t.Error(got.Status)
+	}
+	if asOf := ask(t, "GET", server.URL+"/status.json").Header.Get("Last-Modified"); asOf != "Thu, 01 Jan 2026 12:00:00 GMT" {
+		t.Errorf("status.json is as of %q", asOf)
 	}
 }
 

@@ -3,6 +3,8 @@ package status
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -82,12 +84,7 @@ func (s *Source) read() {
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
 	began := time.Now()
-	namespaces, err := s.Read(ctx)
-	snapshot := &Snapshot{At: began.UTC()}
-	for _, n := range namespaces {
-		snapshot.Explanations = append(snapshot.Explanations, n.ExplainAll()...)
-	}
-	snapshot.Saved, snapshot.Observed = saved(snapshot.Explanations, began)
+	snapshot, err := s.look(ctx, began)
 	every := s.Every
 	if every <= 0 {
 		every = defaultEvery
@@ -99,6 +96,25 @@ func (s *Source) read() {
 		s.last = snapshot
 	}
 	s.next = time.Now().Add(max(every, rests*time.Since(began)))
+}
+
+// look reads what there is. A panic is an error: it would end the process, which has more important things to do.
+func (s *Source) look(ctx context.Context, now time.Time) (snapshot *Snapshot, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("read the Services: panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	namespaces, err := s.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	snapshot = &Snapshot{At: now.UTC()}
+	for _, n := range namespaces {
+		snapshot.Explanations = append(snapshot.Explanations, n.ExplainAll()...)
+	}
+	snapshot.Saved, snapshot.Observed = saved(snapshot.Explanations, now)
+	return snapshot, nil
 }
 
 // saved is what did not run and what would not have, of each target once: several Services may share one.

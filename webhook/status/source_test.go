@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -122,6 +123,19 @@ func TestReadingFails(t *testing.T) {
 			t.Errorf("%v, %v", last, err)
 		}
 	})
+}
+
+// TestReadingPanics: what the page does not understand ends the reading, and not the webhook.
+func TestReadingPanics(t *testing.T) {
+	for name, source := range map[string]*Source{
+		"reading":    {Read: func(context.Context) ([]*view.Namespace, error) { panic("what is this?") }},
+		"explaining": reads(nil),
+	} {
+		snapshot, err := source.Snapshot(t.Context())
+		if snapshot != nil || err == nil || !strings.Contains(err.Error(), "panic: ") || !strings.Contains(err.Error(), "source.go") {
+			t.Errorf("%s: %v, %v", name, snapshot, err)
+		}
+	}
 }
 
 // TestSaved: a target that two Services share counts once, and its present sleep counts.

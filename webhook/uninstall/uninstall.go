@@ -4,7 +4,7 @@
 //	err := uninstall.Run(ctx, client, uninstall.Options{Namespace: "tpa-system", ServiceAccount: "tpa-webhook", Wait: time.Minute}, os.Stdout)
 //
 // It asks TPA's controller, which does the work, and waits. It removes nothing of TPA but the webhook configuration, which
-// must go before what it calls.
+// must go before what it calls. The chart's hook and kubectl tpa uninstall are this, each with the rights of who runs it.
 package uninstall
 
 import (
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,10 +25,13 @@ import (
 	"tpa.dev/tpa/webhook/controller/proxyobjects"
 )
 
-// Options say which TPA is to go. All fields but WebhookConfiguration are required.
+// Options say which TPA is to go. Namespace is required.
 type Options struct {
-	// Namespace and ServiceAccount are TPA's own.
-	Namespace, ServiceAccount string
+	// Namespace is TPA's own.
+	Namespace string
+	// ServiceAccount is TPA's own: only the installation that has it now is to go, and not a later one into the same Namespace.
+	// Empty: every one, until the label is taken off, and no ServiceAccount is read.
+	ServiceAccount string
 	// WebhookConfiguration is deleted once nothing is managed; empty: none is.
 	WebhookConfiguration string
 	// Wait is for how long; 0: one look.
@@ -47,10 +51,14 @@ const shown = 20
 var ErrHeld = errors.New("TPA still holds")
 
 // Run labels TPA's Namespace and waits until TPA manages no Service and has no proxy; it tells out how it goes. ErrHeld
-// after Options.Wait names what is left; then TPA goes on, and whoever calls again waits on. The label stays, and is of
-// this installation only: the next one's ServiceAccount has another UID. To take it off would have the controller manage
-// all Services again at once, in the moment before it is removed.
+// after Options.Wait names what is left; then TPA goes on, and whoever calls again waits on. Who may not see what is left
+// is told so at once, if that is so from the beginning then before anything is changed; an API server that is away, or in
+// trouble, is waited for. The label stays: to take it off would have the controller manage all Services again at once, in
+// the moment before it is removed.
 func Run(ctx context.Context, c client.Client, o Options, out io.Writer) error {
+	if _, err := remaining(ctx, c); apierrors.IsForbidden(err) {
+		return err
+	}
 	if err := ask(ctx, c, o); err != nil {
 		return err
 	}
@@ -66,6 +74,8 @@ func Run(ctx context.Context, c client.Client, o Options, out io.Writer) error {
 			return deleteWebhook(ctx, c, o.WebhookConfiguration)
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case apierrors.IsForbidden(err):
+			return fmt.Errorf("after %s it may not be seen any more what TPA still holds: %w", elapsed, err)
 		case !now.Before(deadline) && err != nil:
 			return fmt.Errorf("after %s it is not known what TPA still holds: %w", elapsed, err)
 		case !now.Before(deadline):
@@ -85,15 +95,19 @@ func Run(ctx context.Context, c client.Client, o Options, out io.Writer) error {
 
 // ask has this installation restore every Service. One whose ServiceAccount is gone cannot, and needs no word.
 func ask(ctx context.Context, c client.Client, o Options) error {
-	self := object("v1", "ServiceAccount", o.Namespace, o.ServiceAccount)
-	err := c.Get(ctx, client.ObjectKeyFromObject(self), self)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("read service account %s/%s: %w", o.Namespace, o.ServiceAccount, err)
+	which := contract.UninstallTrue
+	if o.ServiceAccount != "" {
+		self := object("v1", "ServiceAccount", o.Namespace, o.ServiceAccount)
+		err := c.Get(ctx, client.ObjectKeyFromObject(self), self)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read service account %s/%s: %w", o.Namespace, o.ServiceAccount, err)
+		}
+		which = string(self.UID)
 	}
-	if err != nil {
-		return nil
-	}
-	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, contract.UninstallLabel, self.UID))
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, contract.UninstallLabel, which))
 	if err := c.Patch(ctx, object("v1", "Namespace", "", o.Namespace), patch); err != nil {
 		return fmt.Errorf("label namespace %s: %w", o.Namespace, err)
 	}

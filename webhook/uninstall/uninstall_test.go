@@ -1,9 +1,11 @@
 package uninstall
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -22,7 +25,10 @@ import (
 	"tpa.dev/tpa/webhook/controller/proxyobjects"
 )
 
-const uid = "3b4c"
+const (
+	uid  = "3b4c"
+	none = "none"
+)
 
 var opts = Options{
 	Namespace: "tpa-system", ServiceAccount: "tpa-webhook", WebhookConfiguration: "tpa", Wait: time.Minute,
@@ -59,12 +65,16 @@ func TestRun(t *testing.T) {
 		restored time.Duration
 		// away is until when the API server lists nothing.
 		away time.Duration
-		// gone says that TPA's ServiceAccount is.
-		gone    bool
-		err     string
-		hooks   bool
-		took    time.Duration
-		mention string
+		// forbidden is from when on the API server refuses to list, -1 from the start; 0: never.
+		forbidden time.Duration
+		// gone says that TPA's ServiceAccount is; every, that no ServiceAccount is named.
+		gone, every bool
+		err         string
+		hooks       bool
+		took        time.Duration
+		mention     string
+		// label is what TPA's Namespace has in the end; empty: the UID.
+		label string
 	}{
 		{name: "nothing is managed"},
 		{name: "all is restored", managed: 2, restored: 30500 * time.Millisecond, took: 31 * time.Second, mention: "restoring: 3 Services and proxies left (10s)"},
@@ -72,20 +82,32 @@ func TestRun(t *testing.T) {
 		{name: "a long outage", away: time.Hour, err: "after 1m0s it is not known what TPA still holds: list the managed services: away", hooks: true, took: time.Minute},
 		{name: "not in time", managed: 1, err: "after 1m0s TPA still holds:\n  service shop/web-00 (Restoring)\n  deployment shop/tpa-proxy\nNothing was removed", hooks: true, took: time.Minute},
 		{name: "many", managed: 25, err: "web-19 (Restoring)\n  and 6 more\n", hooks: true, took: time.Minute},
-		{name: "a TPA that is gone", gone: true},
-		{name: "a TPA that is gone and has left something", gone: true, managed: 1, err: "service shop/web-00", hooks: true, took: time.Minute},
+		{name: "a TPA that is gone", gone: true, label: none},
+		{name: "a TPA that is gone and has left something", gone: true, label: none, managed: 1, err: "service shop/web-00", hooks: true, took: time.Minute},
+		{name: "any TPA", every: true, gone: true, label: contract.UninstallTrue, managed: 1, restored: 1500 * time.Millisecond, took: 2 * time.Second},
+		{name: "who may not see", managed: 1, forbidden: -1, label: none, err: "list the managed services: services is forbidden", hooks: true},
+		{name: "who may not see any more", managed: 1, forbidden: 5 * time.Second, took: 5 * time.Second, hooks: true,
+			err: "after 5s it may not be seen any more what TPA still holds: list the managed services: services is forbidden"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				objects := cluster(tt.managed)
+				theirs := objects[len(cluster(0)):]
 				if tt.gone {
-					objects = append(objects[:1], objects[2:]...)
+					objects = slices.Delete(slices.Clone(objects), 1, 2)
+				}
+				o := opts
+				if tt.every {
+					o.ServiceAccount = ""
 				}
 				c := fake.NewClientBuilder().WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
 					List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
-						if time.Since(start) < tt.away {
+						switch passed := time.Since(start); {
+						case passed < tt.away:
 							return errors.New("away")
+						case tt.forbidden != 0 && passed >= tt.forbidden:
+							return apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New("no rule"))
 						}
 						return c.List(ctx, l, opts...)
 					},
@@ -93,7 +115,7 @@ func TestRun(t *testing.T) {
 				if tt.restored > 0 {
 					go func() {
 						time.Sleep(tt.restored)
-						for _, o := range objects[5:] {
+						for _, o := range theirs {
 							if err := c.Delete(t.Context(), o); err != nil {
 								t.Error(err)
 							}
@@ -101,14 +123,14 @@ func TestRun(t *testing.T) {
 					}()
 				}
 				var out strings.Builder
-				err := Run(t.Context(), c, opts, &out)
+				err := Run(t.Context(), c, o, &out)
 				if took := time.Since(start); took != tt.took {
 					t.Errorf("took %s, want %s", took, tt.took)
 				}
 				if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 					t.Errorf("got %v, want %q", err, tt.err)
 				}
-				if held := tt.err != "" && tt.away == 0; errors.Is(err, ErrHeld) != held {
+				if held := tt.err != "" && tt.away == 0 && tt.forbidden == 0; errors.Is(err, ErrHeld) != held {
 					t.Errorf("%v: ErrHeld is %t", err, !held)
 				}
 				if !strings.Contains(out.String(), tt.mention) {
@@ -122,11 +144,7 @@ func TestRun(t *testing.T) {
 				if err := c.Get(t.Context(), client.ObjectKey{Name: "tpa-system"}, &ns); err != nil {
 					t.Fatal(err)
 				}
-				label := uid
-				if tt.gone {
-					label = ""
-				}
-				if ns.Labels[contract.UninstallLabel] != label || ns.Labels["team"] != "infra" {
+				if label := cmp.Or(tt.label, uid); cmp.Or(ns.Labels[contract.UninstallLabel], none) != label || ns.Labels["team"] != "infra" {
 					t.Errorf("namespace labels %v", ns.Labels)
 				}
 			})

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"tpa.dev/tpa/proxy/contract"
-	"tpa.dev/tpa/proxy/services"
 	"tpa.dev/tpa/proxy/sleep"
+	"tpa.dev/tpa/proxy/target"
 )
 
 // Explanation is why a Service stands as it does.
@@ -58,7 +58,7 @@ func (n *Namespace) ExplainAll() []Explanation {
 	return all
 }
 
-func (n *Namespace) explain(svc *corev1.Service, plan services.Plan) Explanation {
+func (n *Namespace) explain(svc *corev1.Service, plan planned) Explanation {
 	s := n.service(svc, plan)
 	return Explanation{
 		Service: s, Settings: n.settings(svc), Why: n.why(svc, s, plan), Problems: n.problems(svc, s, plan),
@@ -86,7 +86,7 @@ func (n *Namespace) unread() []string {
 }
 
 // why says what leads to the state of a Service.
-func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []string {
+func (n *Namespace) why(svc *corev1.Service, s Service, plan planned) []string {
 	switch s.Phase {
 	case contract.Pending:
 		return []string{"Its connections go to its pods directly, as without TPA, until the proxies are ready to take them over."}
@@ -96,14 +96,17 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 	default:
 		return []string{"Its connections go to its pods directly; TPA has nothing to do with it."}
 	}
-	why := n.connections(svc.Name)
+	why := n.connections(svc.Name, plan)
 	switch s.Mode {
 	case contract.ModePaused:
 		why = append(why, fmt.Sprintf("It is paused (%s): it stays awake until: kubectl tpa resume %s -n %s", contract.ModeKey, s.pausedBy(plan), n.Name))
 	case contract.ModeObserve:
 		would := "It would be awake now."
-		if !s.WouldSince.IsZero() {
+		switch {
+		case !s.WouldSince.IsZero():
 			would = fmt.Sprintf("It would be asleep since %s.", n.at(s.WouldSince))
+		case s.State == Asleep || s.State == PartlyAsleep:
+			would = "What sleeps already sleeps on until its next connection."
 		}
 		why = append(why, fmt.Sprintf("TPA only observes (%s): it does everything but the sleep itself. %s", contract.ModeKey, would))
 	}
@@ -118,6 +121,10 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 		case sleep.Sleeping:
 			why = append(why, fmt.Sprintf("%s is being scaled to 0 since %s.", t.Target, n.at(t.Sleep.Since)))
 		default:
+			if t.State == Asleep {
+				why = append(why, fmt.Sprintf("%s was scaled to 0 by hand; the next connection wakes it to %d.", t.Target,
+					t.Sleep.WakeTo(plan.Targets[t.Target].Use.WakeReplicas)))
+			}
 			why = append(why, n.claims(svc.Name, t, s, plan)...)
 			why = append(why, n.whenItSleeps(t, s, plan.Targets[t.Target].Use.SleepRequested)...)
 		}
@@ -129,7 +136,7 @@ func (n *Namespace) why(svc *corev1.Service, s Service, plan services.Plan) []st
 }
 
 // pausedBy names the Services that have a target of this one paused.
-func (s Service) pausedBy(plan services.Plan) string {
+func (s Service) pausedBy(plan planned) string {
 	var names []string
 	for _, t := range s.Targets {
 		for _, uid := range plan.Targets[t.Target].Services {
@@ -163,14 +170,13 @@ func (n *Namespace) at(t time.Time) string {
 }
 
 // connections says who is connected, by proxy.
-func (n *Namespace) connections(service string) []string {
+func (n *Namespace) connections(service string, plan planned) []string {
 	var lines []string
-	usages, known := n.usages()
-	if !known && n.Leases != nil {
+	if len(plan.usages) == 0 && n.Leases != nil {
 		return []string{"The proxies do not say which connections they have; it takes a newer version of them."}
 	}
-	for _, pod := range slices.Sorted(maps.Keys(usages)) {
-		u := usages[pod].Services[service]
+	for _, pod := range slices.Sorted(maps.Keys(plan.usages)) {
+		u := plan.usages[pod].Services[service]
 		if u.Open+u.Held == 0 {
 			continue
 		}
@@ -197,20 +203,14 @@ func count(n int, what string) string {
 }
 
 // claims says who keeps an awake target from sleeping, other than by the connections that were named.
-func (n *Namespace) claims(service string, t Target, s Service, plan services.Plan) []string {
+func (n *Namespace) claims(service string, t Target, s Service, plan planned) []string {
 	var lines []string
-	usages, _ := n.usages()
 	for _, holder := range slices.Sorted(maps.Keys(t.Sleep.Claims)) {
 		if !t.Sleep.Claims[holder].Active() {
 			continue
 		}
-		usage, says := usages[holder]
-		var users []string
-		for _, uid := range plan.Targets[t.Target].Services {
-			if u := usage.Services[plan.Services[uid].Name]; u.Open-u.Parked+u.Held > 0 {
-				users = append(users, plan.Services[uid].Name)
-			}
-		}
+		_, says := plan.usages[holder]
+		users := plan.users(holder, t.Target)
 		switch {
 		case strings.HasPrefix(holder, "/"):
 			lines = append(lines, fmt.Sprintf("The controller keeps %s awake while it gives a Service back.", t.Target))
@@ -229,6 +229,27 @@ func (n *Namespace) claims(service string, t Target, s Service, plan services.Pl
 	return lines
 }
 
+// users are the Services with connections to a target through a proxy.
+func (p planned) users(proxy string, t contract.Target) []string {
+	var users []string
+	for _, uid := range p.Targets[t].Services {
+		if u := p.usages[proxy].Services[p.Services[uid].Name]; u.Open-u.Parked+u.Held > 0 {
+			users = append(users, p.Services[uid].Name)
+		}
+	}
+	return users
+}
+
+// unused reports whether it is known that nobody has a connection to a target.
+func (p planned) unused(t contract.Target) bool {
+	for proxy := range p.usages {
+		if len(p.users(proxy, t)) > 0 {
+			return false
+		}
+	}
+	return len(p.usages) > 0
+}
+
 // whenItSleeps says when an awake target sleeps.
 func (n *Namespace) whenItSleeps(t Target, s Service, requested time.Time) []string {
 	var lines []string
@@ -238,6 +259,9 @@ func (n *Namespace) whenItSleeps(t Target, s Service, requested time.Time) []str
 	}
 	switch {
 	case requested.IsZero(), used(t.Sleep), s.Keeps != "":
+	case target.HeardOf(requested, n.Now).IsZero():
+		lines = append(lines, fmt.Sprintf("That somebody asked at %s for it to sleep (%s) does not count: that is still to come.",
+			requested.Format(time.RFC3339), contract.SleepRequestedKey))
 	case idle.Before(requested):
 		lines = append(lines, fmt.Sprintf("Somebody asked at %s for it to sleep without waiting for that (%s).",
 			requested.Format(time.RFC3339), contract.SleepRequestedKey))
@@ -262,7 +286,7 @@ func (n *Namespace) whenItSleeps(t Target, s Service, requested time.Time) []str
 }
 
 // shared says which other Services keep the same targets awake.
-func (n *Namespace) shared(svc *corev1.Service, s Service, plan services.Plan) []string {
+func (n *Namespace) shared(svc *corev1.Service, s Service, plan planned) []string {
 	var lines []string
 	for _, t := range s.Targets {
 		for _, uid := range plan.Targets[t.Target].Services {

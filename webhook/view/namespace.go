@@ -73,7 +73,7 @@ func (n *Namespace) defaults() contract.Defaults {
 	}
 	if lease := n.lease(contract.ProxyName); lease != nil {
 		if known, err := contract.ParseDefaults(lease.Annotations); err == nil {
-			d.IdleTimeout = known.IdleTimeout
+			d.IdleTimeout, d.Mode = known.IdleTimeout, known.Mode
 		}
 	}
 	return d
@@ -98,8 +98,15 @@ func (n *Namespace) proxies() []*corev1.Pod {
 	return pods
 }
 
-// usages returns what the proxies say of their connections, by pod, and whether any says something.
-func (n *Namespace) usages() (map[string]contract.Usage, bool) {
+// planned is what is worked out once for all Services.
+type planned struct {
+	services.Plan
+	// usages are what the proxies say of their connections, by pod.
+	usages map[string]contract.Usage
+}
+
+// usages returns what the proxies that there are say of their connections, by pod.
+func (n *Namespace) usages() map[string]contract.Usage {
 	usages := map[string]contract.Usage{}
 	for _, lease := range n.Leases {
 		pod, ok := strings.CutPrefix(lease.Name, contract.PodLease(""))
@@ -110,7 +117,7 @@ func (n *Namespace) usages() (map[string]contract.Usage, bool) {
 			usages[pod] = u
 		}
 	}
-	return usages, len(usages) > 0
+	return usages
 }
 
 // gone reports whether a pod is known not to exist.
@@ -118,8 +125,8 @@ func (n *Namespace) gone(pod string) bool {
 	return n.Pods != nil && !slices.ContainsFunc(n.Pods, func(p *corev1.Pod) bool { return p.Name == pod })
 }
 
-// plan is what a proxy that sees this would do.
-func (n *Namespace) plan() services.Plan {
+// plan is what a proxy that sees this would do, and what the proxies say.
+func (n *Namespace) plan() planned {
 	w := services.World{
 		Services: n.Services, Pods: n.Pods, Defaults: n.defaults(), Now: n.Now,
 		PodSelectors: map[contract.Target]labels.Selector{}, Views: map[contract.Target]target.View{},
@@ -135,7 +142,7 @@ func (n *Namespace) plan() services.Plan {
 		}
 		w.Views[t] = v
 	}
-	return w.Plan()
+	return planned{w.Plan(), n.usages()}
 }
 
 // sleepState is what a target's Lease says, and whether that could be read.

@@ -22,7 +22,7 @@ type Problem struct {
 }
 
 // reason is the first problem of a Service, for a table.
-func (n *Namespace) reason(svc *corev1.Service, s Service, plan services.Plan) string {
+func (n *Namespace) reason(svc *corev1.Service, s Service, plan planned) string {
 	if problems := n.problems(svc, s, plan); len(problems) > 0 {
 		return problems[0].What
 	}
@@ -30,7 +30,7 @@ func (n *Namespace) reason(svc *corev1.Service, s Service, plan services.Plan) s
 }
 
 // problems returns what is wrong, what matters most first.
-func (n *Namespace) problems(svc *corev1.Service, s Service, plan services.Plan) []Problem {
+func (n *Namespace) problems(svc *corev1.Service, s Service, plan planned) []Problem {
 	var found []Problem
 	switch s.Phase {
 	case contract.Pending:
@@ -110,7 +110,7 @@ func (n *Namespace) pending(svc *corev1.Service) []Problem {
 	return found
 }
 
-func (n *Namespace) active(svc *corev1.Service, s Service, plan services.Plan) []Problem {
+func (n *Namespace) active(svc *corev1.Service, s Service, plan planned) []Problem {
 	var found []Problem
 	if n.ProxyKnown && n.Proxy == nil {
 		found = append(found, n.noDeployment())

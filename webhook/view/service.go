@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"tpa.dev/tpa/proxy/contract"
-	"tpa.dev/tpa/proxy/services"
 	"tpa.dev/tpa/proxy/sleep"
+	"tpa.dev/tpa/proxy/target"
 )
 
 // Service is how one Service stands.
@@ -61,18 +61,18 @@ func (n *Namespace) List() []Service {
 	return list
 }
 
-func (n *Namespace) service(svc *corev1.Service, plan services.Plan) Service {
+func (n *Namespace) service(svc *corev1.Service, plan planned) Service {
 	settings, _ := contract.Parse(svc.Annotations, n.defaults()) // what is wrong with them is for Explain
 	s := Service{
 		Namespace: svc.Namespace, Name: svc.Name, Phase: phaseOf(svc), IdleTimeout: settings.IdleTimeout,
 		Ready: -1, Desired: -1, ReadyProxies: -1, Proxies: -1, now: n.Now, Mode: settings.Mode, Own: settings.Mode,
 	}
 	s.countProxies(n)
-	if _, known := n.usages(); known {
-		s.Usage = n.usage(svc.Name)
+	if len(plan.usages) > 0 {
+		s.Usage = plan.usage(svc.Name)
 	}
 	for _, t := range settings.Targets {
-		target := n.target(t, n.readyPods(t, svc), plan.Targets[t])
+		target := n.target(t, n.readyPods(t, svc), plan)
 		s.Targets = append(s.Targets, target)
 		s.Ready, s.Desired = sum(s.Ready, target.Ready), sum(s.Desired, target.Desired)
 		s.IdleTimeout = max(s.IdleTimeout, plan.Targets[t].Use.IdleTimeout)
@@ -109,10 +109,9 @@ func (s *Service) countProxies(n *Namespace) {
 }
 
 // usage sums up what the proxies say of a Service's connections.
-func (n *Namespace) usage(service string) *contract.ServiceUsage {
+func (p planned) usage(service string) *contract.ServiceUsage {
 	var all contract.ServiceUsage
-	usages, _ := n.usages()
-	for _, u := range usages {
+	for _, u := range p.usages {
 		one := u.Services[service]
 		all.Open, all.Held, all.Parked = all.Open+one.Open, all.Held+one.Held, all.Parked+one.Parked
 		all.Oldest = append(all.Oldest, one.Oldest...)
@@ -179,7 +178,7 @@ func (s *Service) state() State {
 }
 
 // rest works out since when the targets rest and when they sleep.
-func (s *Service) rest(plan services.Plan) {
+func (s *Service) rest(plan planned) {
 	if s.Phase != contract.Active {
 		return
 	}
@@ -191,7 +190,7 @@ func (s *Service) rest(plan services.Plan) {
 		}
 		s.Used = s.Used || t.Sleep.Phase == sleep.Awake && used(t.Sleep)
 		tp, last := plan.Targets[t.Target], t.Sleep.LastUse()
-		idle := sleep.Inputs{IdleTimeout: s.IdleTimeout, SleepRequested: tp.Use.SleepRequested}.Idle(last)
+		idle := sleep.Inputs{IdleTimeout: s.IdleTimeout, SleepRequested: target.HeardOf(tp.Use.SleepRequested, s.now)}.Idle(last)
 		s.IdleSince = later(s.IdleSince, last)
 		s.SleepsAt = later(s.SleepsAt, later(last.Add(idle), t.Sleep.NotBefore))
 		switch {

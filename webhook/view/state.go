@@ -70,14 +70,18 @@ func (t Target) wouldSince(tp services.TargetPlan, now time.Time) time.Time {
 }
 
 // target returns how a target stands of which so many pods are ready.
-func (n *Namespace) target(t contract.Target, ready int32, tp services.TargetPlan) Target {
+func (n *Namespace) target(t contract.Target, ready int32, plan planned) Target {
 	state, known := n.sleepState(t)
+	tp := plan.Targets[t]
 	target := Target{Target: t, Known: known, Sleep: state, History: n.history(t), Ready: ready, Desired: -1, Pod: tp.Pod}
 	scale := n.Scales[t]
 	if scale.Known {
 		target.Desired = scale.Replicas
 	}
 	target.State = stateOf(scale, state, known, ready)
+	if target.State == Waking && target.Desired == 0 && tp.Use.Mode == contract.ModePaused && plan.unused(t) {
+		target.State = Asleep // by hand: the proxies claim what is paused, and let be who does that
+	}
 	target.WouldSince = target.wouldSince(tp, n.Now)
 	return target
 }

@@ -1,11 +1,13 @@
 package view
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/sleep"
@@ -154,6 +156,39 @@ func TestModes(t *testing.T) {
 	} {
 		if got := of(tt.mode, tt.namespace, tt.other); got.sleepsText() != tt.sleepsIn {
 			t.Errorf("%+v: %s", tt, got.sleepsText())
+		}
+	}
+}
+
+// TestModeOfTheNamespace: what the proxies know of it counts, and who may not read the Namespace sees it, too.
+func TestModeOfTheNamespace(t *testing.T) {
+	for _, tt := range []struct {
+		name, written, known string
+		hidden               bool
+		want                 contract.Mode
+	}{
+		{name: "none"},
+		{name: "written, and not yet brought to the proxies", written: "observe", want: contract.ModeObserve},
+		{name: "known", written: "observe", known: "observe", want: contract.ModeObserve},
+		{name: "another one is known yet", written: "observe", known: "paused", want: contract.ModePaused},
+		{name: "hidden", written: "paused", known: "paused", hidden: true, want: contract.ModePaused},
+	} {
+		w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web").state("web", sleep.State{Phase: sleep.Awake}, nil)
+		w.Meta.Annotations = map[string]string{contract.ModeKey: tt.written}
+		if tt.written == "" {
+			w.Meta.Annotations = nil
+		}
+		if tt.known != "" {
+			lease := &coordinationv1.Lease{}
+			lease.Name, lease.Labels = contract.ProxyName, map[string]string{contract.LeaseLabel: contract.LeaseDefaults}
+			lease.Annotations = map[string]string{contract.ModeKey: tt.known}
+			w.Leases = append(w.Leases, lease)
+		}
+		if tt.hidden {
+			w.Meta = nil
+		}
+		if got := w.List()[0].Mode; got != tt.want || w.Mode() != tt.want {
+			t.Errorf("%s: %s, of the namespace %s, want %s", tt.name, got, w.Mode(), tt.want)
 		}
 	}
 }
@@ -313,5 +348,77 @@ func TestExplainAll(t *testing.T) {
 		if diff := cmp.Diff(one, e, cmp.AllowUnexported(Service{})); diff != "" {
 			t.Errorf("%s (-Explain +ExplainAll):\n%s", list[i].Name, diff)
 		}
+	}
+}
+
+// TestRequestToSleepIsToCome: the proxies heed no request of a time that is far ahead, and so it is said.
+func TestRequestToSleepIsToCome(t *testing.T) {
+	for _, tt := range []struct {
+		ahead          time.Duration
+		sleepsIn, says string
+	}{
+		{-time.Minute, "now", "Somebody asked at"},
+		{30 * time.Second, "now", "Somebody asked at"},
+		{time.Hour, "8m", "does not count: that is still to come"},
+	} {
+		w := shop().app("web", 1, 1).service("web", contract.Active, contract.TargetKey, "web",
+			contract.SleepRequestedKey, noon.Add(tt.ahead).Format(time.RFC3339))
+		w.state("web", sleep.State{Phase: sleep.Awake, Since: ago(2 * time.Minute)}, nil)
+		e, _ := w.Explain("web")
+		if why := strings.Join(e.Why, "\n"); e.sleepsText() != tt.sleepsIn || !strings.Contains(why, tt.says) {
+			t.Errorf("%s ahead: it sleeps in %s; %s", tt.ahead, e.sleepsText(), why)
+		}
+	}
+}
+
+// TestObservedWhileAsleep: to observe wakes nobody.
+func TestObservedWhileAsleep(t *testing.T) {
+	w := shop().app("web", 0, 0).service("web", contract.Active, contract.TargetKey, "web", contract.ModeKey, "observe")
+	w.state("web", sleep.State{Phase: sleep.Asleep, Since: ago(time.Hour), Replicas: 1, Owed: true}, nil)
+	e, _ := w.Explain("web")
+	if why := strings.Join(e.Why, "\n"); !strings.Contains(why, "What sleeps already sleeps on until its next connection.") || strings.Contains(why, "awake now") {
+		t.Error(why)
+	}
+}
+
+// TestPausedAtZeroByHand: TPA lets that be, until somebody comes.
+func TestPausedAtZeroByHand(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		usage map[string]contract.ServiceUsage
+		want  State
+		says  string
+	}{
+		{"nobody is there", map[string]contract.ServiceUsage{"api": {Open: 1}}, Asleep, "deployment/web was scaled to 0 by hand; the next connection wakes it to 1."},
+		{"somebody is held", map[string]contract.ServiceUsage{"web": {Held: 1}}, Waking, "1 held until a pod is ready"},
+		{"not known", nil, Waking, "It is paused"},
+	} {
+		w := shop().app("web", 0, 0).service("web", contract.Active, contract.TargetKey, "web", contract.ModeKey, "paused")
+		w.state("web", sleep.State{Phase: sleep.Awake, Since: ago(time.Hour), Claims: claims("tpa-proxy-a")}, nil)
+		if tt.usage != nil {
+			w.usage("tpa-proxy-a", tt.usage)
+		}
+		e, _ := w.Explain("web")
+		if why := strings.Join(e.Why, "\n"); e.State != tt.want || !strings.Contains(why, tt.says) || tt.want == Asleep && len(e.Problems) > 0 {
+			t.Errorf("%s: %s, %s, %+v", tt.name, e.State, why, e.Problems)
+		}
+	}
+}
+
+// TestExplainMany: what the proxies say is read once for all Services, and not once for each.
+func TestExplainMany(t *testing.T) {
+	allocations := func(n int) float64 {
+		w, usage := shop(), map[string]contract.ServiceUsage{}
+		for i := range n {
+			name := fmt.Sprintf("web-%d", i)
+			w.app(name, 1, 1).service(name, contract.Active, contract.TargetKey, name)
+			w.state(name, sleep.State{Phase: sleep.Awake, Since: ago(time.Hour), Claims: claims("tpa-proxy-a")}, nil)
+			usage[name] = contract.ServiceUsage{Open: 1, Oldest: []contract.ConnectionUsage{{From: "10.0.0.9:41000", Port: 80, Since: ago(time.Minute)}}}
+		}
+		w.usage("tpa-proxy-a", usage)
+		return testing.AllocsPerRun(1, func() { w.ExplainAll() })
+	}
+	if few, many := allocations(20), allocations(200); many > 15*few {
+		t.Errorf("%.0f allocations for 20 Services, %.0f for 200", few, many)
 	}
 }

@@ -30,6 +30,7 @@ import (
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/proxy/kube"
+	"tpa.dev/tpa/proxy/services"
 	"tpa.dev/tpa/webhook/controller/proxyobjects"
 	"tpa.dev/tpa/webhook/view"
 )
@@ -154,9 +155,9 @@ func (r *reading) pods(ctx context.Context, namespace string) error {
 	byName := map[string][]*corev1.Pod{}
 	err := each(ctx, r.c.Client.CoreV1().Pods(namespace).List, metav1.ListOptions{}, func(pod *corev1.Pod) {
 		if r.byName[pod.Namespace] != nil { // nothing is added to it any more
-			kept := *pod
-			kept.ManagedFields, kept.Annotations, kept.Spec = nil, nil, corev1.PodSpec{}
-			byName[pod.Namespace] = append(byName[pod.Namespace], &kept)
+			kept := services.StripPod(pod)
+			kept.Status.Conditions = pod.Status.Conditions // with what they say to people
+			byName[pod.Namespace] = append(byName[pod.Namespace], kept)
 		}
 	})
 	if ok, err := Allowed(err); !ok {

@@ -94,11 +94,20 @@ func installed(ctx context.Context, o Options) (bool, []Line) {
 		return true, []Line{note("ask for the right to read namespaces", "namespace %s: %v", o.Namespace, err)}
 	case own.DeletionTimestamp != nil:
 		return true, []Line{bad("wait until it is gone, and install TPA again", "namespace %s is being deleted", o.Namespace)}
-	case own.Labels[contract.UninstallLabel] == contract.UninstallTrue:
+	case leaving(ctx, o, own.Labels[contract.UninstallLabel]):
 		return true, []Line{note(fmt.Sprintf("to keep TPA: kubectl label namespace %s %s-", o.Namespace, contract.UninstallLabel),
 			"TPA is being uninstalled: it takes no Service over")}
 	}
 	return true, []Line{good("TPA is installed in namespace %s", o.Namespace)}
+}
+
+// leaving reports whether a label on TPA's Namespace says that this installation is about to be removed.
+func leaving(ctx context.Context, o Options, asked string) bool {
+	if asked == "" || asked == contract.UninstallTrue {
+		return asked != ""
+	}
+	self, err := o.Client.CoreV1().ServiceAccounts(o.Namespace).Get(ctx, webhookName, metav1.GetOptions{})
+	return err == nil && string(self.UID) == asked // else it is of another installation, or of one that is gone
 }
 
 // mayInstall looks for the rights that an installation needs above all.

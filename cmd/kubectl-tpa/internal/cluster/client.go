@@ -23,6 +23,7 @@ type Client struct {
 	kubernetes.Interface
 	Dynamic dynamic.Interface
 	scales  *kube.Scales
+	config  *rest.Config
 	// Host is the API server's address.
 	Host string
 }
@@ -44,5 +45,5 @@ func New(config *rest.Config, warnings rest.WarningHandler) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Interface: typed, Dynamic: untyped, scales: scales.Scales, Host: config.Host}, nil
+	return &Client{Interface: typed, Dynamic: untyped, scales: scales.Scales, config: config, Host: config.Host}, nil
 }

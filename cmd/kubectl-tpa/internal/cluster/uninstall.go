@@ -3,41 +3,21 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"slices"
+	"io"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"tpa.dev/tpa/proxy/contract"
-	"tpa.dev/tpa/webhook/view/reader"
+	"tpa.dev/tpa/webhook/uninstall"
 )
 
-// Restore has TPA give every Service back and take no new one over.
-func (c *Client) Restore(ctx context.Context, own string) error {
-	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, contract.UninstallLabel, contract.UninstallTrue)
-	_, err := c.CoreV1().Namespaces().Patch(ctx, own, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
-	return err
-}
-
-// Left lists what TPA still holds in users' namespaces, as KIND NAMESPACE/NAME.
-func (c *Client) Left(ctx context.Context) ([]string, error) {
-	var left []string
-	services, err := c.CoreV1().Services("").List(ctx, metav1.ListOptions{LabelSelector: contract.ManagedLabel + "=" + contract.ManagedTrue})
+// Uninstall has TPA give every Service back and take no new one over, and waits for that; it tells out how it goes.
+func (c *Client) Uninstall(ctx context.Context, o uninstall.Options, out io.Writer) error {
+	objects, err := client.New(c.config, client.Options{FieldOwner: manager})
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("kubernetes client: %w", err)
 	}
-	for _, svc := range services.Items {
-		left = append(left, fmt.Sprintf("service %s/%s", svc.Namespace, svc.Name))
-	}
-	deployments, err := c.AppsV1().Deployments("").List(ctx, metav1.ListOptions{LabelSelector: reader.ProxyLabels()})
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range deployments.Items {
-		left = append(left, fmt.Sprintf("deployment %s/%s", d.Namespace, d.Name))
-	}
-	slices.Sort(left)
-	return left, nil
+	return uninstall.Run(ctx, objects, o, out)
 }
 
 // Release is the Helm release that installed TPA; empty if none did.

@@ -3,9 +3,6 @@
 package command
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -17,57 +14,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"tpa.dev/tpa/proxy/contract"
 	"tpa.dev/tpa/test/apiserver"
 )
 
-// certManagerCRDs are kinds of cert-manager's names, which take anything.
-const certManagerCRDs = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: certificates.cert-manager.io}
-spec:
-  group: cert-manager.io
-  names: {kind: Certificate, plural: certificates}
-  scope: Namespaced
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: issuers.cert-manager.io}
-spec:
-  group: cert-manager.io
-  names: {kind: Issuer, plural: issuers}
-  scope: Namespaced
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`
-
-// documents reads YAML.
-func (s *shop) documents(text string) []*unstructured.Unstructured {
+// manifest reads a file of the kustomize base.
+func (s *shop) manifest(name string) []*unstructured.Unstructured {
 	s.Helper()
-	var objects []*unstructured.Unstructured
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader([]byte(text)), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(object); errors.Is(err, io.EOF) {
-			return objects
-		} else if err != nil {
-			s.Fatal(err)
-		}
-		objects = append(objects, object)
-	}
+	objects, err := apiserver.Manifest(name)
+	s.must(err)
+	return objects
 }
 
 // available creates a Deployment of the manifests, and says that its pods are available.
@@ -89,9 +49,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("without cert-manager: exit code %d, %q", got.code, got.err)
 	}
 
-	for _, crd := range s.documents(certManagerCRDs) {
-		s.must(server.Admin.Create(t.Context(), crd))
-	}
+	s.must(server.CertManager(t.Context()))
 	s.eventually("the kinds of cert-manager", func() bool {
 		return s.run(t.Context(), "", &buffer{}, "check", "--tpa-namespace=nowhere").code == 0
 	})
@@ -177,21 +135,24 @@ func (s *shop) unreachable() {
 // install brings what the manifests have besides the rights, as if it ran.
 func (s *shop) install() {
 	s.Helper()
-	data, err := os.ReadFile("../../../../manifests/base/deployment.yaml")
-	s.must(err)
-	for _, object := range s.documents(string(data)) {
+	for _, object := range s.manifest("deployment.yaml") {
 		if object.GetKind() == "Deployment" {
-			content, err := object.MarshalJSON()
-			s.must(err)
 			d := &appsv1.Deployment{}
-			s.must(yaml.Unmarshal(content, d))
+			s.must(runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, d))
 			d.Spec.Template.Spec.Containers[0].Image = "tpa.dev/tpa-webhook:v0.1.0"
 			s.available(d)
 		}
 	}
-	certificate := s.documents(`{apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: tpa-webhook, namespace: tpa-system},
-		status: {notAfter: "` + time.Now().Add(20*24*time.Hour).UTC().Format(time.RFC3339) + `", conditions: [{type: Ready, status: "True"}]}}`)[0]
-	s.must(server.Admin.Create(s.Context(), certificate))
+	for _, object := range s.manifest("certificate.yaml") {
+		s.must(server.Admin.Create(s.Context(), object))
+		if object.GetKind() == "Certificate" {
+			object.Object["status"] = map[string]any{
+				"notAfter":   time.Now().Add(20 * 24 * time.Hour).UTC().Format(time.RFC3339),
+				"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
+			}
+			s.must(server.Admin.Status().Update(s.Context(), object))
+		}
+	}
 }
 
 // TestUninstall: it waits until nothing is managed any more, and says what to do then.
@@ -199,14 +160,28 @@ func TestUninstall(t *testing.T) {
 	s := openShop(t)
 	s.fails("", "error: there is no namespace nowhere: TPA is not installed", "uninstall", "--tpa-namespace=nowhere")
 	s.app("web", 1)
+	s.fails(s.user(), "error: list the managed services: services is forbidden", "uninstall")
 	own := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: apiserver.Namespace}}
 	defer func() {
 		s.must(server.Admin.Patch(t.Context(), own, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"`+contract.UninstallLabel+`":null}}}`))))
 	}()
-	s.fails("", "TPA still holds\n  service "+s.ns+"/web\nNothing was removed.", "uninstall", "--timeout=1s")
+	s.must(server.Admin.Get(t.Context(), client.ObjectKeyFromObject(own), own))
+	if asked, ok := own.Labels[contract.UninstallLabel]; ok {
+		t.Errorf("who may not see what is left has asked for it: %q", asked)
+	}
+	s.fails("", "TPA still holds:\n  service "+s.ns+"/web (Active)\nNothing was removed.", "uninstall", "--timeout=1s")
 	s.must(server.Admin.Get(t.Context(), client.ObjectKeyFromObject(own), own))
 	if own.Labels[contract.UninstallLabel] != contract.UninstallTrue {
 		t.Errorf("labels %v: TPA is not asked to give Services back", own.Labels)
+	}
+	self := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: apiserver.Namespace, Name: "tpa-webhook"}}
+	s.must(server.Admin.Get(t.Context(), client.ObjectKeyFromObject(self), self))
+	for label, want := range map[string]string{
+		contract.UninstallTrue: "! TPA is being uninstalled", string(self.UID): "! TPA is being uninstalled", "of-another": "✓ TPA is installed",
+	} {
+		own.Labels[contract.UninstallLabel] = label
+		s.must(server.Admin.Update(t.Context(), own))
+		s.contains(s.run(t.Context(), "", &buffer{}, "check").out, want)
 	}
 	var services corev1.ServiceList
 	s.must(server.Admin.List(t.Context(), &services, client.MatchingLabels{contract.ManagedLabel: contract.ManagedTrue}))

@@ -89,7 +89,7 @@ func TestFewRights(t *testing.T) {
 	s.state("web", sleep.State{Phase: sleep.Awake, Since: time.Now()}, nil)
 	user := s.user(rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"list"}})
 	got := s.run(t.Context(), user, &buffer{}, "status", "-o", "wide")
-	s.contains(got.out, "web deployment/web Unknown <unknown> <unknown> <unknown> - - - - - 10m <unknown> -")
+	s.contains(got.out, "web deployment/web Unknown <unknown> <unknown> <unknown> - - - - - - 10m <unknown> -")
 	got = s.run(t.Context(), user, &buffer{}, "explain", "web")
 	s.contains(got.out, "Not shown, because you may not read it: deployments.apps, deployments.apps/scale web, "+
 		"events.events.k8s.io, leases.coordination.k8s.io, namespaces, pods")

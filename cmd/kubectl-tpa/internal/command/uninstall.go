@@ -3,18 +3,14 @@ package command
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"tpa.dev/tpa/cmd/kubectl-tpa/internal/cluster"
-	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/webhook/uninstall"
 )
-
-// progressEvery is how often progress is shown while nothing changes.
-const progressEvery = 10 * time.Second
 
 func (a *app) uninstall() *cobra.Command {
 	var timeout time.Duration
@@ -37,48 +33,19 @@ must know that it is gone, or brings it back.`,
 			if err != nil {
 				return err
 			}
-			if err := c.Restore(cmd.Context(), a.own); apierrors.IsNotFound(err) {
+			err = c.Uninstall(cmd.Context(), uninstall.Options{Namespace: a.own, Wait: timeout}, a.Out)
+			if apierrors.IsNotFound(err) {
 				return fmt.Errorf("there is no namespace %s: TPA is not installed, or --tpa-namespace is another", a.own)
-			} else if err != nil {
+			}
+			if err != nil {
 				return err
 			}
-			if err := a.awaitRestored(cmd.Context(), c, timeout); err != nil {
-				return err
-			}
+			fmt.Fprintln(a.Out, "every Service is awake and as it was")
 			return a.sayWhatIsLeft(cmd.Context(), c)
 		},
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "How long to wait at most.")
 	return cmd
-}
-
-func (a *app) awaitRestored(ctx context.Context, c *cluster.Client, timeout time.Duration) error {
-	start, shown, last := time.Now(), time.Time{}, -1
-	for {
-		left, err := c.Left(ctx)
-		if err != nil {
-			return err
-		}
-		if len(left) == 0 {
-			fmt.Fprintln(a.Out, "every Service is awake and as it was")
-			return nil
-		}
-		elapsed := time.Since(start)
-		if elapsed >= timeout {
-			return fmt.Errorf("after %s TPA still holds\n  %s\nNothing was removed. What hinders it: kubectl logs -n %s deployment/tpa-webhook\n"+
-				"Try again when that is mended, or keep TPA: kubectl label namespace %s %s-",
-				elapsed.Round(time.Second), strings.Join(left, "\n  "), a.own, a.own, contract.UninstallLabel)
-		}
-		if len(left) != last || time.Since(shown) >= progressEvery {
-			fmt.Fprintf(a.Out, "restoring: %d Services and proxies left (%s)\n", len(left), elapsed.Round(time.Second))
-			shown, last = time.Now(), len(left)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(cluster.Recheck):
-		}
-	}
 }
 
 // sayWhatIsLeft says how to remove TPA's own objects.
