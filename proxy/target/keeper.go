@@ -103,7 +103,7 @@ type Keeper struct {
 	waking    *waking   // nil while nobody waits for the target to wake
 	woken     []*waking // not reported yet
 	untold    *tell     // nil if there is no outcome to be written
-	nap       nap       // the one that was under way when TPA ceased to only observe
+	nap       nap       // the one that was under way when the Lease or the Use last changed
 	pod       contract.Requests
 
 	// Run's own.
@@ -179,6 +179,7 @@ func (k *Keeper) Observe(lease *coordinationv1.Lease) {
 func (k *Keeper) observe(r record) {
 	// Not the machine's, which knows nothing after a conflict: that is how a proxy learns of a round that it has not seen.
 	before, knew := k.last.state, k.observed && k.last.exists()
+	k.remember()
 	k.last, k.observed = r, true
 	k.machine.Observe(r.state, r.exists(), r.version, now())
 	after, known := k.machine.State()
@@ -219,9 +220,7 @@ func (k *Keeper) SetUse(use Use) bool {
 		if !use.SleepRequested.Equal(k.use.SleepRequested) {
 			k.requested = HeardOf(use.SleepRequested, now())
 		}
-		if k.use.observes() && !use.observes() {
-			k.nap = k.napIn(k.last.state)
-		}
+		k.remember()
 		if use.Mode == contract.ModePaused && k.use.Mode != contract.ModePaused {
 			k.machine.Rouse()
 		}
