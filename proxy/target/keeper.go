@@ -30,7 +30,8 @@ type Use struct {
 	WakeReplicas int32
 	// Mode is the most careful one of the Services'.
 	Mode contract.Mode
-	// SleepRequested is the latest time at which somebody asked for a sleep, by that one's clock; the zero time if nobody did.
+	// SleepRequested is the latest time at which somebody asked for a sleep, by that one's clock, and that was not still to come if
+	// there is one such; the zero time if nobody asked.
 	SleepRequested time.Time
 	// Blocked says why the target must not sleep now; empty if it may.
 	Blocked string
