@@ -58,7 +58,7 @@ type Config struct {
 	// Allow, if set, is asked before the target is put to sleep, with the selector of its pods. It returns why not.
 	Allow func(podSelector string) string
 	// Held, if set, tells whether a connection that has passed may still be without a backend. It must neither block nor call
-	// the Keeper. Default: one may be.
+	// the Keeper, whose Held is to be called when it becomes true. Default: one may be.
 	Held func() bool
 	// OnDoze, if set, is called when the target has left Awake, before any connection can pass again: what was ready until
 	// now is about to go. It must neither block nor call the Keeper.
@@ -268,6 +268,9 @@ func (k *Keeper) SetReady(n int, since time.Time) {
 		k.poke()
 	}
 }
+
+// Held tells that Config.Held has become true.
+func (k *Keeper) Held() { k.poke() }
 
 // PodsGone tells that some pods, of whatever kind, are there no more: the Keeper looks whether a claim's holder is among them.
 func (k *Keeper) PodsGone() { k.poke() }

@@ -240,6 +240,26 @@ func TestTargetAtZeroByHandIsWokenWhenItIsPaused(t *testing.T) {
 	})
 }
 
+// While nothing happens, nobody looks whether somebody has come.
+func TestPausedTargetAtZeroByHandIsLeftInPeace(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, c *cluster) {
+		asked := 0
+		p := c.proxy("a", func(config *Config) { config.Held = func() bool { asked++; return false } })
+		p.SetUse(in(contract.ModePaused))
+		p.SetReady(3, time.Now())
+		after(time.Second)
+		c.scaleTo(0)
+		p.SetReady(0, time.Time{})
+		after(time.Second)
+		before := asked
+		after(time.Hour)
+		if asked != before {
+			t.Errorf("asked %d times whether a connection waits", asked-before)
+		}
+		wantReplicas(t, c, 0)
+	})
+}
+
 // What does not exist is not looked for again and again, and kept when it is back.
 func TestPausedTargetThatIsMissing(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
