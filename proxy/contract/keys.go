@@ -44,7 +44,7 @@ const (
 	// AllowSourceIPLossKey accepts that backends see the proxy's address on an externalTrafficPolicy: Local Service.
 	AllowSourceIPLossKey = Prefix + "allow-source-ip-loss"
 	// ModeKey is a Mode; also a namespace annotation. Of several Services with one target the most careful counts: paused,
-	// then observe.
+	// then observe. On a Service it may say after paused, as "paused,observe" does, what was there before and comes again.
 	ModeKey = Prefix + "mode"
 	// SleepRequestedKey is a time, as RFC 3339 has it: a target that was last used before then sleeps as soon as nothing uses
 	// it, without waiting for IdleTimeoutKey. A later use makes the request void.

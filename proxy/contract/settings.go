@@ -78,6 +78,23 @@ var modes = []string{"sleep", "observe", "paused"}
 // String is the value of ModeKey.
 func (m Mode) String() string { return modes[m] }
 
+// Paused is the value of ModeKey that pauses a Service which had one before, empty if it had none.
+func Paused(before string) string {
+	if value := ModePaused.String() + "," + before; Before(value) != "" {
+		return value
+	}
+	return ModePaused.String()
+}
+
+// Before is the value of ModeKey that a Service had before it was Paused, and is to have again; empty if it had none.
+func Before(value string) string {
+	before, ok := strings.CutPrefix(value, ModePaused.String()+",")
+	if !ok || !slices.Contains(modes[:ModePaused], before) {
+		return ""
+	}
+	return before
+}
+
 // Passive reports whether a Service port neither wakes nor counts.
 func (s Settings) Passive(port int32, name string) bool {
 	return slices.Contains(s.PassivePorts, strconv.Itoa(int(port))) || name != "" && slices.Contains(s.PassivePorts, name)
@@ -200,6 +217,9 @@ func (r *reader) mode(unset Mode) Mode {
 	v, ok := r.annotations[ModeKey]
 	if !ok {
 		return unset
+	}
+	if Before(v) != "" {
+		return ModePaused
 	}
 	i := slices.Index(modes, v)
 	if i < 0 {

@@ -112,7 +112,7 @@ func TestBadValuesAreNamedWithWhatIsAccepted(t *testing.T) {
 		}},
 		PassivePortsKey:      {"a comma-separated list without empty items", []string{"", "80,,443", ",80"}},
 		AllowSourceIPLossKey: {"false or true", []string{"", "yes", "True", "1"}},
-		ModeKey:              {"sleep or observe or paused", []string{"", "Sleep", "off", "pause", "sleep "}},
+		ModeKey:              {"sleep or observe or paused", []string{"", "Sleep", "off", "pause", "sleep ", "paused,", "paused,paused", "paused, observe", "observe,paused"}},
 		SleepRequestedKey: {"a time as RFC 3339 has it", []string{
 			"", "now", "true", "2026-01-31", "2026-01-31 17:00:00Z", "1769878800", "0001-01-01T00:00:00Z",
 		}},
@@ -185,6 +185,25 @@ func TestEveryErrorIsReportedAtOnce(t *testing.T) {
 	want.Targets, want.Mode = nil, ModeObserve
 	if diff := cmp.Diff(want, got, prefixes); diff != "" {
 		t.Errorf("bad values are not replaced by defaults (-want +got):\n%s", diff)
+	}
+}
+
+func TestPausedKeepsWhatWasBefore(t *testing.T) {
+	for _, tt := range []struct{ before, value, again string }{
+		{"", "paused", ""}, {"sleep", "paused,sleep", "sleep"}, {"observe", "paused,observe", "observe"},
+		{"paused", "paused", ""}, {"nonsense", "paused", ""},
+	} {
+		value := Paused(tt.before)
+		if value != tt.value || Before(value) != tt.again {
+			t.Errorf("%q: %q, and then %q", tt.before, value, Before(value))
+		}
+		s, err := Parse(map[string]string{TargetKey: "web", ModeKey: value}, Defaults{Mode: ModeObserve})
+		if err != nil || s.Mode != ModePaused {
+			t.Errorf("%q: %s, %v", value, s.Mode, err)
+		}
+	}
+	if got := Before("observe"); got != "" {
+		t.Errorf("%q before what is not paused", got)
 	}
 }
 

@@ -73,6 +73,9 @@ type Config struct {
 	// OnError, if set, is called for each error that no caller gets to see: failed accepts, wakes and dials. It must
 	// not block. A Service under attack calls it often.
 	OnError func(error)
+	// OnHold, if set, is called when a connection begins to be held while no other is; Stats.Held counts it already. It must not
+	// block.
+	OnHold func()
 	// OnHeld, if set, is called when a connection stops being held. It must not block.
 	OnHeld func(Held)
 }

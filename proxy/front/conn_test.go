@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,6 +85,22 @@ func TestOnHeld(t *testing.T) {
 	wantEcho(t, w.dial())
 	if len(w.held) != 0 {
 		t.Error("called for a connection that was not held")
+	}
+}
+
+func TestOnHold(t *testing.T) {
+	var began atomic.Int64
+	w := newWorldOf(t, false, Settings{}, nil, func(c *Config) { c.OnHold = func() { began.Add(1) } })
+	w.echo()
+	for turn := range int64(2) {
+		a, b := w.dial(), w.dial()
+		w.wantHeld(2)
+		if n := began.Load(); n != turn+1 {
+			t.Errorf("called %d times, want once for both and once for both of earlier", n)
+		}
+		tcptest.Reset(a)
+		tcptest.Reset(b)
+		w.wantHeld(0)
 	}
 }
 

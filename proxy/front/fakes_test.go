@@ -144,13 +144,21 @@ type world struct {
 // outcome.
 func newWorld(tb testing.TB, awake bool, settings Settings, budget *hold.Budget) *world {
 	tb.Helper()
+	return newWorldOf(tb, awake, settings, budget, func(*Config) {})
+}
+
+// newWorldOf starts one whose Config is changed first.
+func newWorldOf(tb testing.TB, awake bool, settings Settings, budget *hold.Budget, change func(*Config)) *world {
+	tb.Helper()
 	w := &world{tb: tb, target: newTarget(awake), port: tcptest.FreePort(tb), held: make(chan Held, 4096)}
 	w.backend, w.addr = tcptest.Listen(tb)
-	w.Service = New(Config{Name: "shop/web", Target: w.target, Loops: tcptest.Loops(tb, 2), Budget: budget, Connections: &w.connections, OnError: func(err error) {
+	config := Config{Name: "shop/web", Target: w.target, Loops: tcptest.Loops(tb, 2), Budget: budget, Connections: &w.connections, OnError: func(err error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.errs = append(w.errs, err)
-	}, OnHeld: func(h Held) { w.held <- h }})
+	}, OnHeld: func(h Held) { w.held <- h }}
+	change(&config)
+	w.Service = New(config)
 	w.SetSettings(settings)
 	w.SetBackends(w.port, []netip.AddrPort{w.addr})
 	if err := w.SetPorts([]Port{{Listen: w.port}}); err != nil {

@@ -32,8 +32,10 @@ func (p *place) take() error {
 		return fmt.Errorf("%w by this proxy", errBudget)
 	}
 	p.since = time.Now()
-	s.stats.held.Add(1)
 	s.stats.wasHeld.Add(1)
+	if s.stats.held.Add(1) == 1 && s.config.OnHold != nil {
+		s.config.OnHold()
+	}
 	return nil
 }
 

@@ -20,6 +20,8 @@ import (
 type pools struct {
 	mu     sync.Mutex
 	behind map[contract.Target][]pool
+	// keepers are those of the targets that each front is before.
+	keepers map[*front.Service][]*target.Keeper
 	// dozes counts how often each target has left Awake.
 	dozes map[contract.Target]int
 }
@@ -73,19 +75,38 @@ func (p *pools) wait(t contract.Target) bool {
 	return p.behind == nil || slices.ContainsFunc(p.behind[t], func(p pool) bool { return p.front.Stats().Held() > 0 })
 }
 
+// hold tells the keepers of a front's targets that a connection there may wait for a backend. It takes no lock of the Manager's.
+func (p *pools) hold(f *front.Service) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range p.keepers[f] {
+		k.Held()
+	}
+}
+
 // setPools notes which pools are behind each target; mu is held.
 func (m *Manager) setPools(plan Plan) {
 	behind := make(map[contract.Target][]pool, len(plan.Targets))
+	keepers := make(map[*front.Service][]*target.Keeper, len(plan.Services))
 	for uid, sp := range plan.Services {
+		f := m.fronts[uid]
 		for _, t := range sp.Gate {
+			if k := m.targets[t]; k != nil {
+				keepers[f] = append(keepers[f], k)
+			}
 			for _, p := range sp.Ports {
-				behind[t] = append(behind[t], pool{m.fronts[uid], p.Listen})
+				behind[t] = append(behind[t], pool{f, p.Listen})
 			}
 		}
 	}
 	m.pools.mu.Lock()
-	defer m.pools.mu.Unlock()
-	m.pools.behind = behind
+	m.pools.behind, m.pools.keepers = behind, keepers
+	m.pools.mu.Unlock()
+	for f := range keepers {
+		if f.Stats().Held() > 0 { // from before this front was before that target
+			m.pools.hold(f)
+		}
+	}
 }
 
 // recheck has the plan made anew when the first pods that are in doubt are so no longer, or a workload has been missing for

@@ -130,7 +130,7 @@ func isManaged(svc *corev1.Service) bool {
 	return svc.Labels[contract.ManagedLabel] == contract.ManagedTrue && svc.Annotations[contract.PhaseKey] != ""
 }
 
-func (x *index) read(svc *corev1.Service) *reading { return x.Readings.read(svc) }
+func (x *index) read(svc *corev1.Service) *reading { return x.Readings.read(svc, x.Now) }
 
 // ready returns the pods that a Service with the selector would send connections to.
 func (x *index) ready(selector labels.Selector) []*corev1.Pod { return x.selected(selector, isReady) }

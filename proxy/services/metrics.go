@@ -136,14 +136,16 @@ func (m *metrics) show(t contract.Target, h contract.History) contract.History {
 	if h.Asleep < was.Asleep && was.Asleep-h.Asleep < setBack.Seconds() {
 		h.Asleep, h.Saved = was.Asleep, was.Saved
 	}
-	if was.Observed.Asleep-h.Observed.Asleep < setBack.Seconds() {
+	if was.Observed.Sleeps-h.Observed.Sleeps <= 1 {
 		h.Observed = notLess(h.Observed, was.Observed)
 	}
 	m.shown[t] = h
 	return h
 }
 
-// notLess raises an Observed to an earlier one: the pods that are ready, by which the present sleep is reckoned, may become fewer.
+// notLess raises an Observed to an earlier one: the pods that are ready, by which the present sleep is reckoned, may become fewer, and
+// that sleep, which no proxy writes down before it ends, may be lost, or be written by a proxy that has seen less of it. What falls
+// behind by more sleeps than that one is a history that begins anew.
 func notLess(o, was contract.Observed) contract.Observed {
 	return contract.Observed{
 		Sleeps: max(o.Sleeps, was.Sleeps),

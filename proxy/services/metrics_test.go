@@ -121,13 +121,23 @@ func TestCountersDoNotFall(t *testing.T) {
 	}
 }
 
-// Nor do those of a sleep that would be, when fewer pods are ready than before.
+// Nor do those of a sleep that would be, when fewer pods are ready than before, or when it is lost: the controller claims the target.
 func TestCountersOfTheObservedDoNotFall(t *testing.T) {
+	observed := func(sleeps int64, asleep, replicas float64) contract.Observed {
+		return contract.Observed{Sleeps: sleeps, Asleep: asleep, Saved: contract.Saved{Replicas: replicas}}
+	}
 	m := newMetrics("shop")
-	for _, tt := range []struct{ asleep, replicas, want float64 }{{100, 300, 300}, {110, 220, 300}, {160, 320, 320}, {10, 10, 10}} {
-		h := contract.History{Observed: contract.Observed{Sleeps: 1, Asleep: tt.asleep, Saved: contract.Saved{Replicas: tt.replicas}}}
-		if got := m.show(web, h).Observed; got.Asleep != tt.asleep || got.Saved.Replicas != tt.want {
-			t.Errorf("%+v: shown %+v", tt, got)
+	for i, tt := range []struct{ is, want contract.Observed }{
+		{observed(5, 100, 300), observed(5, 100, 300)},
+		{observed(5, 110, 220), observed(5, 110, 300)},
+		{observed(5, 960, 1920), observed(5, 960, 1920)},
+		{observed(5, 200, 400), observed(5, 960, 1920)}, // written by a proxy that saw less of it
+		{observed(4, 90, 270), observed(5, 960, 1920)},  // lost
+		{observed(6, 970, 1900), observed(6, 970, 1920)},
+		{observed(1, 10, 10), observed(1, 10, 10)}, // anew
+	} {
+		if got := m.show(web, contract.History{Observed: tt.is}).Observed; got != tt.want {
+			t.Errorf("%d: %+v is shown as %+v, want %+v", i, tt.is, got, tt.want)
 		}
 	}
 }

@@ -184,11 +184,9 @@ func (x *index) target(t contract.Target, users []*corev1.Service, plans map[typ
 		tp.Use.IdleTimeout = max(tp.Use.IdleTimeout, sp.Settings.IdleTimeout)
 		tp.Use.WakeReplicas = max(tp.Use.WakeReplicas, sp.Settings.WakeReplicas)
 		tp.Use.Mode = max(tp.Use.Mode, sp.Settings.Mode)
-		if sp.Settings.SleepRequested.After(tp.Use.SleepRequested) {
-			tp.Use.SleepRequested = sp.Settings.SleepRequested
-		}
 		tp.Services = append(tp.Services, svc.UID)
 	}
+	tp.Use.SleepRequested = x.sleepRequested(users)
 	tp.Use.Blocked = x.blocked(users, pods)
 	tp.Awake, tp.Reason = tp.Use.Blocked, sleepBlocked
 	if selector := x.PodSelectors[t]; selector != nil && tp.Awake == "" {
@@ -198,6 +196,25 @@ func (x *index) target(t contract.Target, users []*corev1.Service, plans map[typ
 		tp.Awake, tp.Reason = contested, replicasContested
 	}
 	return tp
+}
+
+// sleepRequested is the latest time at which somebody asked a target of some Services to sleep; one that is still to come, and does
+// not count, only if there is no other.
+func (x *index) sleepRequested(users []*corev1.Service) time.Time {
+	var latest *reading
+	for _, svc := range users {
+		r := x.read(svc)
+		switch {
+		case r.broken != "", r.settings.SleepRequested.IsZero():
+		case latest == nil, latest.early && !r.early,
+			latest.early == r.early && r.settings.SleepRequested.After(latest.settings.SleepRequested):
+			latest = r
+		}
+	}
+	if latest == nil {
+		return time.Time{}
+	}
+	return latest.settings.SleepRequested
 }
 
 // contested says what the owner can do about a target that others scale up.

@@ -259,6 +259,31 @@ func TestTargetOfSeveralServicesHasTheMostCarefulModeAndTheLatestRequest(t *test
 	}
 }
 
+// What does not count, because it is still to come, does not hide what does: not when its time comes either, as long as that Service
+// is what it was.
+func TestRequestToSleepThatIsStillToCome(t *testing.T) {
+	asks := func(name string, slot int32, in time.Duration) *service {
+		return makeService(name).selects("app", "web").port(80, "", 8080, slot).managed(contract.Active, "web").
+			annotate(contract.SleepRequestedKey, epoch.Add(in).Format(time.RFC3339))
+	}
+	for _, tt := range []struct{ first, second, want time.Duration }{
+		{-time.Hour, time.Hour, -time.Hour},
+		{time.Hour, -time.Hour, -time.Hour},
+		{30 * time.Second, -time.Hour, 30 * time.Second}, // a clock that is ahead
+		{time.Hour, 30 * time.Second, 30 * time.Second},
+		{2 * time.Hour, time.Hour, 2 * time.Hour}, // both in vain: for explain to say so
+	} {
+		w := worldOf(asks("web", 20001, tt.first), asks("api", 20002, tt.second))
+		w.Readings = &readings{}
+		for _, later := range []time.Duration{0, 24 * time.Hour} {
+			w.Now = epoch.Add(later)
+			if got := w.Plan().Targets[web].Use.SleepRequested; !got.Equal(epoch.Add(tt.want)) {
+				t.Errorf("%+v, %s later: %s", tt, later, got)
+			}
+		}
+	}
+}
+
 func TestPodsThatASleepMayBeAboutToEndAreNotDialed(t *testing.T) {
 	tests := []struct {
 		name  string

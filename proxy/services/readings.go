@@ -1,10 +1,13 @@
 package services
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"tpa.dev/tpa/proxy/contract"
+	"tpa.dev/tpa/proxy/target"
 )
 
 // reading is what the annotations of a version of a Service say.
@@ -18,6 +21,8 @@ type reading struct {
 	targeted bool
 	settings contract.Settings
 	bad      error
+	// early says that its request to sleep was still to come when it was read, and does not count.
+	early bool
 }
 
 // readings keep what Services say from one plan to the next: of a thousand, one has changed since. A watched object is
@@ -42,16 +47,16 @@ func (rs *readings) renew(w World) {
 	rs.defaults, rs.known = w.Defaults, kept
 }
 
-func (rs *readings) read(svc *corev1.Service) *reading {
+func (rs *readings) read(svc *corev1.Service, now time.Time) *reading {
 	r := rs.known[svc]
 	if r == nil {
-		r = read(svc, rs.defaults)
+		r = read(svc, rs.defaults, now)
 		rs.known[svc] = r
 	}
 	return r
 }
 
-func read(svc *corev1.Service, defaults contract.Defaults) *reading {
+func read(svc *corev1.Service, defaults contract.Defaults, now time.Time) *reading {
 	r := &reading{}
 	var err error
 	if r.original, err = contract.ParseOriginal(svc.Annotations[contract.OriginalKey]); err != nil {
@@ -64,6 +69,7 @@ func read(svc *corev1.Service, defaults contract.Defaults) *reading {
 	}
 	if _, r.targeted = svc.Annotations[contract.TargetKey]; r.targeted {
 		r.settings, r.bad = contract.Parse(svc.Annotations, defaults)
+		r.early = target.HeardOf(r.settings.SleepRequested, now).IsZero()
 	}
 	return r
 }

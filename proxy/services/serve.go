@@ -141,7 +141,8 @@ func (m *Manager) settings(uid types.UID, sp ServicePlan) front.Settings {
 }
 
 func (m *Manager) newFront(uid types.UID, name string) *front.Service {
-	return front.New(front.Config{
+	var f *front.Service
+	f = front.New(front.Config{
 		Name:   m.options.Namespace + "/" + name,
 		Target: front.Open{},
 		Loops:  m.options.Loops,
@@ -150,6 +151,7 @@ func (m *Manager) newFront(uid types.UID, name string) *front.Service {
 		Connections: &m.conns,
 
 		OnError: func(err error) { m.log.Debug("connection", zap.Error(err)) },
+		OnHold:  func() { m.pools.hold(f) },
 		OnHeld: func(h front.Held) {
 			m.held(name, h)
 			if h.Outcome == front.WakeTimeout && m.lateness.note(uid, h.Waited) {
@@ -157,6 +159,7 @@ func (m *Manager) newFront(uid types.UID, name string) *front.Service {
 			}
 		},
 	})
+	return f
 }
 
 // held takes note of a connection that is held no more.

@@ -10,8 +10,6 @@ const (
 	// Recheck is how often the scale is read while somebody waits and no backend is ready, or a backend is ready
 	// although the target is asleep.
 	Recheck = 2 * time.Second
-	// glance is how often Inputs.Served is looked at, which costs no call: somebody may have come who needs a backend.
-	glance = 200 * time.Millisecond
 	// Grace follows every failure to reach the API server: proxies that dialed without a claim meanwhile get time to
 	// claim before anybody sleeps, or goes on with a sleep that no 0 was sent for.
 	Grace = 15 * time.Second

@@ -102,7 +102,7 @@ func (m *Machine) provide(in Inputs) Action {
 	}
 	if in.Served && !in.Waiting && !m.ensure {
 		m.scale = nil
-		return Action{Kind: Wait, At: in.Now.Add(glance)}
+		return Action{Kind: Wait}
 	}
 	if m.scale == nil {
 		if at := m.checked.Add(Recheck); !m.ensure && in.Now.Before(at) {

@@ -30,7 +30,8 @@ type Use struct {
 	WakeReplicas int32
 	// Mode is the most careful one of the Services'.
 	Mode contract.Mode
-	// SleepRequested is the latest time at which somebody asked for a sleep, by that one's clock; the zero time if nobody did.
+	// SleepRequested is the latest time at which somebody asked for a sleep, by that one's clock, and that was not still to come if
+	// there is one such; the zero time if nobody asked.
 	SleepRequested time.Time
 	// Blocked says why the target must not sleep now; empty if it may.
 	Blocked string
@@ -57,7 +58,7 @@ type Config struct {
 	// Allow, if set, is asked before the target is put to sleep, with the selector of its pods. It returns why not.
 	Allow func(podSelector string) string
 	// Held, if set, tells whether a connection that has passed may still be without a backend. It must neither block nor call
-	// the Keeper. Default: one may be.
+	// the Keeper, whose Held is to be called when it becomes true. Default: one may be.
 	Held func() bool
 	// OnDoze, if set, is called when the target has left Awake, before any connection can pass again: what was ready until
 	// now is about to go. It must neither block nor call the Keeper.
@@ -103,7 +104,7 @@ type Keeper struct {
 	waking    *waking   // nil while nobody waits for the target to wake
 	woken     []*waking // not reported yet
 	untold    *tell     // nil if there is no outcome to be written
-	nap       nap       // the one that was under way when TPA ceased to only observe
+	nap       nap       // the one that was under way when the Lease or the Use last changed
 	pod       contract.Requests
 
 	// Run's own.
@@ -179,6 +180,7 @@ func (k *Keeper) Observe(lease *coordinationv1.Lease) {
 func (k *Keeper) observe(r record) {
 	// Not the machine's, which knows nothing after a conflict: that is how a proxy learns of a round that it has not seen.
 	before, knew := k.last.state, k.observed && k.last.exists()
+	k.remember()
 	k.last, k.observed = r, true
 	k.machine.Observe(r.state, r.exists(), r.version, now())
 	after, known := k.machine.State()
@@ -219,9 +221,7 @@ func (k *Keeper) SetUse(use Use) bool {
 		if !use.SleepRequested.Equal(k.use.SleepRequested) {
 			k.requested = HeardOf(use.SleepRequested, now())
 		}
-		if k.use.observes() && !use.observes() {
-			k.nap = k.napIn(k.last.state)
-		}
+		k.remember()
 		if use.Mode == contract.ModePaused && k.use.Mode != contract.ModePaused {
 			k.machine.Rouse()
 		}
@@ -268,6 +268,9 @@ func (k *Keeper) SetReady(n int, since time.Time) {
 		k.poke()
 	}
 }
+
+// Held tells that Config.Held has become true.
+func (k *Keeper) Held() { k.poke() }
 
 // PodsGone tells that some pods, of whatever kind, are there no more: the Keeper looks whether a claim's holder is among them.
 func (k *Keeper) PodsGone() { k.poke() }

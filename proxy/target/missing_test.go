@@ -114,7 +114,8 @@ func TestZeroByHandStaysUnderAnOpenConnection(t *testing.T) {
 		after(time.Minute)
 		wantReplicas(t, c, 0)
 		held.Store(true) // another has come
-		after(sleep.Recheck)
+		p.Held()
+		after(0)
 		wantReplicas(t, c, 1, 1)
 	})
 }

@@ -39,10 +39,19 @@ func HeardOf(requested, now time.Time) time.Time {
 	return requested
 }
 
-// nap is a sleep that would be, or would have been, in the state with a Seq.
+// nap is a sleep that would be, or would have been, in the state with a Seq. It began for good, as a sleep does: the same rest, which is
+// since the last use, has no other nap, though by a longer idle time-out it would begin later.
 type nap struct {
-	seq         int64
-	from, until time.Time
+	seq               int64
+	rest, from, until time.Time
+}
+
+// restOf is when a target was last used that nobody uses; the zero time if somebody does, or it is not awake.
+func restOf(s sleep.State) time.Time {
+	if s.Due(0).IsZero() {
+		return time.Time{}
+	}
+	return s.LastUse()
 }
 
 // napIn is that of a state; the zero nap if there is none. gate.mu is held.
@@ -53,11 +62,21 @@ func (k *Keeper) napIn(s sleep.State) nap {
 		}
 		return nap{}
 	}
-	n := nap{seq: s.Seq, from: s.Due(k.use.IdleTimeout), until: now()}
+	n := nap{seq: s.Seq, rest: restOf(s), from: s.Due(k.use.IdleTimeout), until: now()}
+	if k.nap.rest.Equal(n.rest) {
+		n.from = k.nap.from
+	}
 	if n.from.IsZero() || !n.from.Before(n.until) {
 		return nap{}
 	}
 	return n
+}
+
+// remember has a nap that has begun go on as it began, whatever is to change; gate.mu is held.
+func (k *Keeper) remember() {
+	if k.use.observes() {
+		k.nap = k.napIn(k.last.state)
+	}
 }
 
 // napped returns a history with a nap; gate.mu is held. The replicas are the backends that are ready now.
@@ -70,7 +89,7 @@ func (k *Keeper) napped(h contract.History, n nap) contract.History {
 
 // ended reports whether a nap does not go on in the state that follows; gate.mu is held.
 func (k *Keeper) ended(n nap, next sleep.State) bool {
-	return !k.use.observes() || !next.Due(k.use.IdleTimeout).Equal(n.from)
+	return !k.use.observes() || !restOf(next).Equal(n.rest)
 }
 
 // Observed reports whether TPA only observes the target, and since when it would be asleep; the zero time if it would be awake.

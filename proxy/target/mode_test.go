@@ -69,6 +69,46 @@ func TestObservedTargetDoesNotSleepAndSaysWhatWouldHaveBeen(t *testing.T) {
 	})
 }
 
+// What sleeps goes on to sleep, whatever the idle time-out becomes, and so does what would. Otherwise what is counted would fall.
+func TestNapThatHasBegunGoesOn(t *testing.T) {
+	for name, change := range map[string]func(c *cluster, all ...*proxy){
+		"as it is": func(*cluster, ...*proxy) {},
+		"with a longer idle time-out": func(_ *cluster, all ...*proxy) {
+			for _, p := range all {
+				p.SetUse(Use{IdleTimeout: 100 * idle, Mode: contract.ModeObserve})
+			}
+		},
+		"with a shorter one": func(_ *cluster, all ...*proxy) {
+			for _, p := range all {
+				p.SetUse(Use{IdleTimeout: idle / 2, Mode: contract.ModeObserve})
+			}
+		},
+		"while another Service settles": func(c *cluster, _ ...*proxy) {
+			c.edit(func(s *sleep.State) { s.NotBefore = now().Add(time.Hour) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 3, func(t *testing.T, c *cluster) {
+				a, b := c.proxy("a"), c.proxy("b")
+				a.SetUse(in(contract.ModeObserve))
+				b.SetUse(in(contract.ModeObserve))
+				since := c.state().Since
+				until(since, idle+100*time.Second)
+				change(c, a, b)
+				asleep := contract.Observed{Sleeps: 1, Asleep: 100, Saved: contract.Saved{Replicas: 300}}
+				wantObserved(t, a, asleep, since.Add(idle))
+				until(since, idle+200*time.Second)
+				asleep.Asleep, asleep.Saved.Replicas = 200, 600
+				wantObserved(t, a, asleep, since.Add(idle))
+				wantObserved(t, b, asleep, since.Add(idle))
+				b.mustAcquire()
+				wantHistory(t, c, contract.History{Observed: asleep})
+				wantObserved(t, a, asleep, time.Time{})
+			})
+		})
+	}
+}
+
 // When TPA goes on from observing, what has been observed until then is written with the next write, once.
 func TestWhatWasObservedIsNotForgottenWithTheMode(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
@@ -197,6 +237,26 @@ func TestTargetAtZeroByHandIsWokenWhenItIsPaused(t *testing.T) {
 		p.SetUse(in(contract.ModePaused))
 		after(time.Minute)
 		wantReplicas(t, c, 1, 1, 1)
+	})
+}
+
+// While nothing happens, nobody looks whether somebody has come.
+func TestPausedTargetAtZeroByHandIsLeftInPeace(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, c *cluster) {
+		asked := 0
+		p := c.proxy("a", func(config *Config) { config.Held = func() bool { asked++; return false } })
+		p.SetUse(in(contract.ModePaused))
+		p.SetReady(3, time.Now())
+		after(time.Second)
+		c.scaleTo(0)
+		p.SetReady(0, time.Time{})
+		after(time.Second)
+		before := asked
+		after(time.Hour)
+		if asked != before {
+			t.Errorf("asked %d times whether a connection waits", asked-before)
+		}
+		wantReplicas(t, c, 0)
 	})
 }
 

@@ -82,12 +82,40 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// runsDry are the lines of a Makefile for which a dry run would run a recipe, and with .ONESHELL all of it: those that name the
+// variable MAKE, or begin with a plus. A file that is included is made and read by a dry run as well.
+var runsDry = regexp.MustCompile(`(?m)^[^#\n].*\$[({]MAKE[)}].*$|^\t[ \t@-]*\+.*$|^-?s?include\b.*$`)
+
+// TestDryRun: what runs a recipe by a dry run is known, and the Makefile has nothing of that. TestMake depends on it.
+func TestDryRun(t *testing.T) {
+	for line, runs := range map[string]bool{
+		"\t$(MAKE) e2e": true, "\t@cd x && ${MAKE} e2e": true, "\t# $(MAKE)": true, "\t+go test": true, "\t@ +go test": true, "\t-+go test": true,
+		"all: ; $(MAKE) e2e": true, "\t$$(MAKE) e2e": true, "include more.mk": true, "-include more.mk": true,
+		"\tgo test": false, "\tmake e2e": false, "# $(MAKE)": false, "MAKEFLAGS += x": false, "\techo a + b": false, "\techo x -exec y {} +": false,
+	} {
+		makefile := ".ONESHELL:\nall:\n\techo\n" + line + "\n\techo\n"
+		if found := runsDry.FindAllString(makefile, -1); (len(found) == 1) != runs || len(found) > 1 {
+			t.Errorf("%q: %q, want one: %t", line, found, runs)
+		}
+	}
+	noDryRuns(t, script(t, "Makefile"))
+}
+
+// noDryRuns fails at once if a dry run of a Makefile would run something.
+func noDryRuns(t *testing.T, makefile string) {
+	t.Helper()
+	if found := runsDry.FindAllString(makefile, -1); len(found) > 0 {
+		t.Fatalf("make --dry-run would run the recipes of\n%s", strings.Join(found, "\n"))
+	}
+}
+
 // TestMake: each target exists, with its variables, and RUN matches a test.
 func TestMake(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	noDryRuns(t, string(makefile))
 	scripts := string(makefile) + script(t, "test/images/e2e.sh")
 	tried := map[string]bool{}
 	for _, c := range read(t).Commands() {

@@ -20,7 +20,8 @@ func (a *app) pause() *cobra.Command {
 		Short: "Keep Services awake until they are resumed",
 		Long: `Keep Services awake: their targets are woken if they are asleep, and do not sleep until the Services are resumed.
 
-It sets the annotation tpa.dev/mode=paused. What is kept in Git keeps it there instead, or its tool takes it off again.`,
+It sets the annotation tpa.dev/mode=paused; where a Service has a mode of its own, such as observe, it sets paused,observe, and
+resume brings that back. What is kept in Git keeps it there instead, or its tool takes it off again.`,
 		Example: `  # Nothing sleeps here during the demo
   kubectl tpa pause web api --wait
 
@@ -29,7 +30,7 @@ It sets the annotation tpa.dev/mode=paused. What is kept in Git keeps it there i
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.services(0),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return a.each(cmd.Context(), names, func(ctx context.Context, c *cluster.Client, _ *view.Namespace, s view.Service) error {
+			return a.each(cmd.Context(), names, func(ctx context.Context, c *cluster.Client, n *view.Namespace, s view.Service) error {
 				was := ""
 				switch s.Own {
 				case contract.ModePaused:
@@ -38,7 +39,7 @@ It sets the annotation tpa.dev/mode=paused. What is kept in Git keeps it there i
 				case contract.ModeObserve:
 					was = ", and no longer only observed"
 				}
-				paused := contract.ModePaused.String()
+				paused := contract.Paused(ownMode(n, s))
 				if err := c.Annotate(ctx, s.Namespace, s.Name, contract.ModeKey, &paused); err != nil {
 					return err
 				}
@@ -57,7 +58,8 @@ func (a *app) resume() *cobra.Command {
 		Short: "Let paused Services sleep again",
 		Long: `Let paused Services sleep again, once they have been unused for idle-timeout.
 
-It removes the annotation tpa.dev/mode=paused; where the Namespace says paused, it sets tpa.dev/mode=sleep instead.`,
+It removes the annotation tpa.dev/mode=paused, or sets it to what it was before pause; where the Namespace says paused, and there
+was nothing before, it sets tpa.dev/mode=sleep instead. A Service that TPA only observed is observed again, and does not sleep.`,
 		Example: `  # Let it sleep again
   kubectl tpa resume web`,
 		Args:              cobra.MinimumNArgs(1),
@@ -68,13 +70,20 @@ It removes the annotation tpa.dev/mode=paused; where the Namespace says paused, 
 					fmt.Fprintf(a.Out, "service/%s is not paused\n", s.Name)
 					return nil
 				}
-				var mode *string
-				if n.Mode() == contract.ModePaused {
-					sleep := contract.ModeSleep.String()
-					mode = &sleep
+				mode, is := contract.Before(ownMode(n, s)), n.Mode()
+				if mode == "" && is == contract.ModePaused {
+					mode = contract.ModeSleep.String()
 				}
-				if err := c.Annotate(ctx, s.Namespace, s.Name, contract.ModeKey, mode); err != nil {
+				set := &mode
+				if mode == "" {
+					set = nil
+				}
+				if err := c.Annotate(ctx, s.Namespace, s.Name, contract.ModeKey, set); err != nil {
 					return err
+				}
+				if mode == contract.ModeObserve.String() || mode == "" && is == contract.ModeObserve {
+					fmt.Fprintf(a.Out, "service/%s resumed, and only observed\n", s.Name)
+					return nil
 				}
 				fmt.Fprintf(a.Out, "service/%s resumed\n", s.Name)
 				return nil
@@ -115,6 +124,16 @@ It sets the annotation tpa.dev/sleep-requested to the present time: a use after 
 	}
 	w.addFlags(cmd, "each Service is asleep")
 	return cmd
+}
+
+// ownMode is what a Service's annotation says; empty if it has none.
+func ownMode(n *view.Namespace, s view.Service) string {
+	for _, svc := range n.Services {
+		if svc.Name == s.Name {
+			return svc.Annotations[contract.ModeKey]
+		}
+	}
+	return ""
 }
 
 // staysAwake says why a request to sleep would come to nothing; empty if nothing is known to be in its way.

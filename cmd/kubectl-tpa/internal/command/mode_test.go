@@ -50,6 +50,47 @@ func TestPauseAndResume(t *testing.T) {
 	}
 }
 
+// TestResumeBringsBackWhatWas: to pause and resume a Service leaves it as it was, also where the namespace says something else. That
+// goes through TPA's admission.
+func TestResumeBringsBackWhatWas(t *testing.T) {
+	s := openShop(t)
+	s.app("web", 1)
+	s.state("web", sleep.State{Phase: sleep.Awake, Since: time.Now()}, nil)
+	for _, tt := range []struct{ namespace, before, value, paused, resumed string }{
+		{"", "", "paused", "paused", "resumed"},
+		{"", "observe", "paused,observe", "paused, and no longer only observed", "resumed, and only observed"},
+		{"", "sleep", "paused,sleep", "paused", "resumed"},
+		{"observe", "", "paused", "paused, and no longer only observed", "resumed, and only observed"},
+		{"observe", "sleep", "paused,sleep", "paused", "resumed"},
+		{"paused", "observe", "paused,observe", "paused, and no longer only observed", "resumed, and only observed"},
+	} {
+		ns, svc := &corev1.Namespace{}, &corev1.Service{}
+		s.must(server.Admin.Get(t.Context(), client.ObjectKey{Name: s.ns}, ns))
+		s.must(server.Admin.Get(t.Context(), client.ObjectKey{Namespace: s.ns, Name: "web"}, svc))
+		for o, mode := range map[client.Object]string{ns: tt.namespace, svc: tt.before} {
+			annotations := o.GetAnnotations()
+			if annotations == nil {
+				annotations = map[string]string{}
+			}
+			delete(annotations, contract.ModeKey)
+			if mode != "" {
+				annotations[contract.ModeKey] = mode
+			}
+			o.SetAnnotations(annotations)
+			s.must(server.Admin.Update(t.Context(), o))
+		}
+		if got := s.does("pause", "web"); got != "service/web "+tt.paused+"\n" || s.annotation("web", contract.ModeKey) != tt.value {
+			t.Errorf("%+v: %q, %q", tt, got, s.annotation("web", contract.ModeKey))
+		}
+		if got := s.does("pause", "web"); got != "service/web is paused already\n" {
+			t.Errorf("%+v: %q", tt, got)
+		}
+		if got := s.does("resume", "web"); got != "service/web "+tt.resumed+"\n" || s.annotation("web", contract.ModeKey) != tt.before {
+			t.Errorf("%+v: %q, %q", tt, got, s.annotation("web", contract.ModeKey))
+		}
+	}
+}
+
 // TestSleep: the request has the present time, and is not made if it would come to nothing.
 func TestSleep(t *testing.T) {
 	s := openShop(t)
