@@ -27,7 +27,7 @@ type option struct {
 
 // arg is one more flag of the webhook, the first after its usual ones.
 func arg(flag string) []string {
-	return []string{"+ " + webhook + "spec.containers[0].args[8]: " + flag}
+	return []string{"+ " + webhook + "spec.containers[0].args[9]: " + flag}
 }
 
 // both is a line for the webhook's pods and one for the hook's.
@@ -40,6 +40,7 @@ func concat(lists ...[]string) []string { return slices.Concat(lists...) }
 const (
 	images      = "spec.containers[0].image: "
 	proxyImage  = "spec.containers[0].env[1].value: "
+	podLabels   = webhook + "spec.containers[0].args[8]: --proxy-pod-labels="
 	policies    = "spec.containers[0].imagePullPolicy: "
 	sha         = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	oldWebhook  = "tpa.dev/tpa-webhook:v0.1.0"
@@ -71,7 +72,7 @@ var options = []option{
 		[]string{"- " + webhook + proxyImage + oldProxy, "+ " + webhook + proxyImage + "tpa-proxy:v0.1.0"})},
 	{"pull secrets", `imagePullSecrets: [one, "2"]`, concat(
 		both("+", "spec.imagePullSecrets[0].name: one"), both("+", "spec.imagePullSecrets[1].name: 2"), arg("--proxy-pull-secret=one"),
-		[]string{"+ " + webhook + "spec.containers[0].args[9]: --proxy-pull-secret=2"})},
+		[]string{"+ " + webhook + "spec.containers[0].args[10]: --proxy-pull-secret=2"})},
 	{"three webhooks", `webhook: {replicas: 3}`, []string{
 		"- Deployment/tpa-webhook spec.replicas: 2", "+ Deployment/tpa-webhook spec.replicas: 3"}},
 	{"one webhook", `webhook: {replicas: 1}`, []string{
@@ -94,21 +95,27 @@ webhook:
 	{"annotations of the webhook's pods", `webhook: {podAnnotations: {a.example/b: c, kubectl.kubernetes.io/default-container: x}}`, []string{
 		"+ " + webhook + "metadata.annotations.a.example/b: c"}},
 	{"flags of the webhook", `webhook: {extraArgs: [--zap-log-level=debug, --metrics-secure=false]}`, concat(
-		arg("--zap-log-level=debug"), []string{"+ " + webhook + "spec.containers[0].args[9]: --metrics-secure=false"})},
+		arg("--zap-log-level=debug"), []string{"+ " + webhook + "spec.containers[0].args[10]: --metrics-secure=false"})},
 	{"the proxies' resources", `proxy: {resources: {requests: {cpu: "0", memory: 64Mi}, limits: {cpu: 2, memory: 1Gi}}}`, concat(
 		arg("--proxy-cpu=0"), []string{
-			"+ " + webhook + "spec.containers[0].args[9]: --proxy-memory=64Mi",
-			"+ " + webhook + "spec.containers[0].args[10]: --proxy-cpu-limit=2",
-			"+ " + webhook + "spec.containers[0].args[11]: --proxy-memory-limit=1Gi"})},
+			"+ " + webhook + "spec.containers[0].args[10]: --proxy-memory=64Mi",
+			"+ " + webhook + "spec.containers[0].args[11]: --proxy-cpu-limit=2",
+			"+ " + webhook + "spec.containers[0].args[12]: --proxy-memory-limit=1Gi"})},
 	{"where the proxies run", `
 proxy:
   nodeSelector: {pool: apps, kubernetes.io/os: linux}
   tolerations: [{key: pool, operator: Equal, value: apps, effect: NoExecute, tolerationSeconds: 60}]
   priorityClassName: system-cluster-critical`, concat(
 		arg("--proxy-priority-class=system-cluster-critical"), []string{
-			"+ " + webhook + "spec.containers[0].args[9]: --proxy-node-selector=kubernetes.io/os=linux,pool=apps",
-			"+ " + webhook + `spec.containers[0].args[10]: --proxy-tolerations=` +
+			"+ " + webhook + "spec.containers[0].args[10]: --proxy-node-selector=kubernetes.io/os=linux,pool=apps",
+			"+ " + webhook + `spec.containers[0].args[11]: --proxy-tolerations=` +
 				`[{"effect":"NoExecute","key":"pool","operator":"Equal","tolerationSeconds":60,"value":"apps"}]`})},
+	{"labels of the proxies' pods", `proxy: {podLabels: {team: infra, a.example/b: ""}}`, []string{
+		"- " + podLabels + "sidecar.istio.io/inject=false", "+ " + podLabels + "a.example/b=,sidecar.istio.io/inject=false,team=infra"}},
+	{"no label for Istio", `proxy: {podLabels: {sidecar.istio.io/inject: null}}`, []string{
+		"- " + podLabels + "sidecar.istio.io/inject=false"}},
+	{"annotations of the proxies' pods", `proxy: {podAnnotations: {linkerd.io/inject: disabled, a.example/b: '{"c":"d=e,f"}'}}`,
+		arg(`--proxy-pod-annotations="a.example/b={""c"":""d=e,f""}",linkerd.io/inject=disabled`)},
 	{"flags of the proxies", `proxy: {extraArgs: [--log-level=debug]}`, arg("--proxy-arg=--log-level=debug")},
 	{"which namespaces may opt in", `
 namespaceSelector:
@@ -251,6 +258,8 @@ func TestRefused(t *testing.T) {
 		{`proxy: {replicas: 2}`, "/proxy", "'replicas' not allowed"},
 		{`proxy: {resources: {limits: {ephemeral-storage: 1Gi}}}`, "/proxy/resources/limits", "'ephemeral-storage' not allowed"},
 		{`proxy: {tolerations: [{effect: Never}]}`, "/proxy/tolerations/0/effect", "'NoSchedule'"},
+		{`proxy: {podLabels: {a: true}}`, "/proxy/podLabels/a", "want string"},
+		{`proxy: {podAnnotations: [a=b]}`, "/proxy/podAnnotations", "want object"},
 		{`proxy: {priorityClassName: Very_High}`, "/proxy/priorityClassName", "'Very_High' does not match"},
 		{`namespaceSelector: {matchLabels: {a: b}}`, "/namespaceSelector", "want array"},
 		{`namespaceSelector: [{key: a, operator: Is}]`, "/namespaceSelector/0/operator", "'NotIn'"},

@@ -33,6 +33,8 @@ proxy:
   nodeSelector: {kubernetes.io/os: linux}
   tolerations: [{key: pool, operator: Exists}]
   priorityClassName: system-cluster-critical
+  podLabels: {team: infra}
+  podAnnotations: {a.example/b: 'c, d'}
 namespaceSelector: [{key: env, operator: NotIn, values: [prod]}]
 timing: {linger: 500ms, settleTime: 1s, proxyDrain: 1s, shutdownDelay: 0s}
 uninstall: {wait: WAIT}

@@ -42,6 +42,9 @@ type Options struct {
 	// ProxyNodeSelector, such as pool=infra,kubernetes.io/arch=arm64, ProxyTolerations, a list in JSON, and
 	// ProxyPriorityClass say where proxies run and what goes before them; empty: as Kubernetes does.
 	ProxyNodeSelector, ProxyTolerations, ProxyPriorityClass string
+	// ProxyPodLabels and ProxyPodAnnotations, such as team=infra,tier=net, are the pods' besides TPA's own, for meshes, cost tools
+	// and the like; a pair that holds a comma or a quote is written as in CSV; empty: none.
+	ProxyPodLabels, ProxyPodAnnotations string
 
 	// NamespaceSelector narrows which namespaces may opt in; empty: all. It must say the same as the namespaceSelector of
 	// the webhook configuration.
@@ -83,6 +86,10 @@ func (o *Options) BindFlags(fs *flag.FlagSet) {
 	fs.StringVar(&o.ProxyTolerations, "proxy-tolerations", "",
 		`taints that proxies tolerate, in JSON, such as [{"key":"pool","operator":"Exists"}]`)
 	fs.StringVar(&o.ProxyPriorityClass, "proxy-priority-class", "", "PriorityClass of the proxies")
+	fs.StringVar(&o.ProxyPodLabels, "proxy-pod-labels", "",
+		"labels of the proxies' pods besides TPA's own, such as team=infra; none by which a Service selects its pods")
+	fs.StringVar(&o.ProxyPodAnnotations, "proxy-pod-annotations", "",
+		"annotations of the proxies' pods, such as linkerd.io/inject=disabled; a pair with a comma in double quotes, as in CSV")
 	fs.StringVar(&o.NamespaceSelector, "namespace-selector", "",
 		"which labelled namespaces may opt in, such as 'env in (dev,test)'; the webhook configuration's optin.tpa.dev must say the same")
 	fs.DurationVar(&o.SettleTime, "settle-time", 10*time.Minute,
@@ -154,6 +161,7 @@ func (o *Options) validate() (proxyobjects.Config, error) {
 	config.CPULimit = quantity("proxy-cpu-limit", o.ProxyCPULimit)
 	config.MemoryLimit = quantity("proxy-memory-limit", o.ProxyMemoryLimit)
 	errs = append(errs, o.placement(&config)...)
+	errs = append(errs, o.podLabels(&config)...)
 	var err error
 	if o.namespaces, err = labels.Parse(o.NamespaceSelector); err != nil {
 		errs = append(errs, fmt.Errorf("--namespace-selector: %q is not accepted: %w", o.NamespaceSelector, err))

@@ -75,6 +75,16 @@ func TestOptionsAreChecked(t *testing.T) {
 		`--proxy-tolerations=[{"operator":"Is"},{"effect":"No"}]`: `--proxy-tolerations: operator "Is"`,
 		`--proxy-tolerations=[{"effect":"No"}]`:                   `--proxy-tolerations: effect "No"`,
 		"--namespace-selector=env=in=x":                           `--namespace-selector: "env=in=x"`,
+		"--proxy-pod-labels=team":                                 `--proxy-pod-labels: "team" is not accepted: write key=value`,
+		"--proxy-pod-labels=a=b,tpa.dev/proxy=x":                  `--proxy-pod-labels: "tpa.dev/proxy=x" is not accepted: tpa.dev/proxy is TPA's own`,
+		"--proxy-pod-labels=app.kubernetes.io/name=x":             "any key but app.kubernetes.io/name, app.kubernetes.io/managed-by and tpa.dev/*",
+		"--proxy-pod-labels=app.kubernetes.io/managed-by=x":       "app.kubernetes.io/managed-by is TPA's own",
+		"--proxy-pod-labels=a=b=c":                                `--proxy-pod-labels: "a=b=c" is not accepted: a valid label must be`,
+		"--proxy-pod-labels=-a=b":                                 `--proxy-pod-labels: "-a=b" is not accepted: name part must consist of`,
+		`--proxy-pod-labels="a=b,c"`:                              `--proxy-pod-labels: "a=b,c" is not accepted: a valid label must be`,
+		"--proxy-pod-annotations=a/b/c=d":                         `--proxy-pod-annotations: "a/b/c=d" is not accepted: a valid label key`,
+		"--proxy-pod-annotations=tpa.dev/spec-hash=0":             `--proxy-pod-annotations: "tpa.dev/spec-hash=0" is not accepted: tpa.dev/spec-hash is TPA's own`,
+		`--proxy-pod-annotations=a={"b":1}`:                       "write key=value,..., with double quotes around a pair",
 	} {
 		var opts Options
 		fs := flag.NewFlagSet("test", flag.ContinueOnError)
@@ -97,6 +107,8 @@ func TestPlacement(t *testing.T) {
 	if err := fs.Parse([]string{
 		"--proxy-image=proxy:v1", "--proxy-pull-secret=a", "--proxy-pull-secret=b", "--proxy-priority-class=high",
 		"--proxy-node-selector=pool=infra,kubernetes.io/os=linux", "--proxy-cpu-limit=2",
+		"--proxy-pod-labels=sidecar.istio.io/inject=false,team=",
+		`--proxy-pod-annotations=linkerd.io/inject=disabled,"a.example/b={""c"":""d=e,f""}"`,
 		`--proxy-tolerations=[{"key":"pool","operator":"Equal","value":"infra","effect":"NoExecute","tolerationSeconds":60}]`,
 	}); err != nil {
 		t.Fatal(err)
@@ -113,7 +125,9 @@ func TestPlacement(t *testing.T) {
 		Tolerations: []corev1.Toleration{{
 			Key: "pool", Operator: corev1.TolerationOpEqual, Value: "infra", Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &seconds,
 		}},
-		CPU: resource.MustParse("20m"), Memory: resource.MustParse("32Mi"),
+		PodLabels:      map[string]string{"sidecar.istio.io/inject": "false", "team": ""},
+		PodAnnotations: map[string]string{"linkerd.io/inject": "disabled", "a.example/b": `{"c":"d=e,f"}`},
+		CPU:            resource.MustParse("20m"), Memory: resource.MustParse("32Mi"),
 		CPULimit: resource.MustParse("2"), MemoryLimit: resource.MustParse("512Mi"),
 	}); !equality.Semantic.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)

@@ -39,6 +39,19 @@ app.kubernetes.io/component: webhook
 {{- end }}
 {{- end }}
 
+{{/* Labels or annotations as key=value,...; a pair with a comma or a quote in it as in CSV. */}}
+{{- define "tpa.pairs" -}}
+{{- $pairs := list }}
+{{- range $key, $value := . }}
+{{- $pair := printf "%s=%s" $key $value }}
+{{- if regexMatch "[\",\r\n]" $pair }}
+{{- $pair = printf "\"%s\"" (replace "\"" "\"\"" $pair) }}
+{{- end }}
+{{- $pairs = append $pairs $pair }}
+{{- end }}
+{{- join "," $pairs }}
+{{- end }}
+
 {{/* What every pod and container is allowed: the restricted pod security standard. */}}
 {{- define "tpa.podSecurityContext" -}}
 runAsNonRoot: true
@@ -59,12 +72,15 @@ capabilities:
 {{- define "tpa.webhook.args" -}}
 {{- $proxy := .Values.proxy }}
 {{- $flags := list
+  (list "proxy-pod-labels" (include "tpa.pairs" $proxy.podLabels))
+  (list "proxy-pod-annotations" (include "tpa.pairs" $proxy.podAnnotations))
   (list "proxy-image-pull-policy" (include "tpa.pullPolicy" (dict "root" . "image" $proxy.image)))
   (list "proxy-cpu" $proxy.resources.requests.cpu)
   (list "proxy-memory" $proxy.resources.requests.memory)
   (list "proxy-cpu-limit" $proxy.resources.limits.cpu)
   (list "proxy-memory-limit" $proxy.resources.limits.memory)
   (list "proxy-priority-class" $proxy.priorityClassName)
+  (list "proxy-node-selector" (include "tpa.pairs" $proxy.nodeSelector))
   (list "namespace-selector" (include "tpa.selector" .Values.namespaceSelector))
   (list "settle-time" .Values.timing.settleTime)
   (list "restore-timeout" .Values.timing.restoreTimeout)
@@ -76,13 +92,6 @@ capabilities:
   (list "status-bind-address" (ternary "127.0.0.1:8082" "" .Values.statusPage.enabled)) }}
 {{- range .Values.imagePullSecrets }}
 {{- $flags = append $flags (list "proxy-pull-secret" .) }}
-{{- end }}
-{{- with $proxy.nodeSelector }}
-{{- $labels := list }}
-{{- range $key, $value := . }}
-{{- $labels = append $labels (printf "%s=%s" $key $value) }}
-{{- end }}
-{{- $flags = append $flags (list "proxy-node-selector" (join "," $labels)) }}
 {{- end }}
 {{- with $proxy.tolerations }}
 {{- $flags = append $flags (list "proxy-tolerations" (toJson .)) }}

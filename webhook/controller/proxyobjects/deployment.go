@@ -1,6 +1,7 @@
 package proxyobjects
 
 import (
+	"maps"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -30,6 +31,8 @@ type Config struct {
 	NodeSelector  map[string]string
 	Tolerations   []corev1.Toleration
 	PriorityClass string
+	// PodLabels and PodAnnotations are the pods' besides TPA's own, which they do not change; empty ones are left out.
+	PodLabels, PodAnnotations map[string]string
 }
 
 // user is the non-root user of the proxy's image.
@@ -39,8 +42,10 @@ const user = 65532
 const stopMargin = 30 * time.Second
 
 func deployment(namespace string, replicas int32, config Config) *appsv1.Deployment {
-	pod := Labels()
-	pod[contract.SelectorKey] = contract.SelectorValue
+	pod := map[string]string{}
+	maps.Copy(pod, config.PodLabels)
+	maps.Copy(pod, Labels())
+	maps.Copy(pod, contract.ProxySelector())
 	none, one := intstr.FromInt32(0), intstr.FromInt32(1)
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
@@ -54,7 +59,7 @@ func deployment(namespace string, replicas int32, config Config) *appsv1.Deploym
 				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: &none, MaxSurge: &one},
 			},
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: pod},
+				ObjectMeta: metav1.ObjectMeta{Labels: pod, Annotations: config.PodAnnotations},
 				Spec:       podSpec(config),
 			},
 		},

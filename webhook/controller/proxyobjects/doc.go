@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -37,6 +38,15 @@ const (
 // Labels returns the labels of every object, by which they are watched.
 func Labels() map[string]string {
 	return map[string]string{NameLabel: contract.ProxyName, ManagedByLabel: ManagedBy}
+}
+
+// ReservedKeys spells out what Reserved is true of.
+const ReservedKeys = NameLabel + ", " + ManagedByLabel + " and " + contract.Prefix + "*"
+
+// Reserved reports whether a label or an annotation of this key is TPA's own, so that nobody else may choose its value.
+func Reserved(key string) bool {
+	_, own := Labels()[key]
+	return own || strings.HasPrefix(key, contract.Prefix)
 }
 
 // Object is one object as it should be.

@@ -85,6 +85,7 @@ func TestDeployment(t *testing.T) {
 func TestPlacement(t *testing.T) {
 	c := config()
 	c.NodeSelector, c.Tolerations, c.PullSecrets = map[string]string{}, []corev1.Toleration{}, []string{}
+	c.PodLabels, c.PodAnnotations = map[string]string{}, map[string]string{}
 	if a, b := all(t, contract.Defaults{}, config())["Deployment"], all(t, contract.Defaults{}, c)["Deployment"]; a.Hash != b.Hash {
 		t.Error("empty options change the hash")
 	}
@@ -98,6 +99,35 @@ func TestPlacement(t *testing.T) {
 	want.Containers[0].Resources.Limits[corev1.ResourceCPU] = resource.MustParse("2")
 	if !equality.Semantic.DeepEqual(*want, after) {
 		t.Errorf("got %+v\nwant %+v", after, *want)
+	}
+}
+
+// TestPodLabels: the pods have what was chosen besides TPA's own, by which they are found and which cannot be taken; the
+// Deployment's own labels stay as they are. Another choice shows in the hash, or it would reach no pod.
+func TestPodLabels(t *testing.T) {
+	own := built(t, contract.Defaults{}, config())
+	c := config()
+	c.PodLabels = map[string]string{"team": "infra"}
+	c.PodAnnotations = map[string]string{"linkerd.io/inject": "disabled"}
+	if a, b := all(t, contract.Defaults{}, config())["Deployment"], all(t, contract.Defaults{}, c)["Deployment"]; a.Hash == b.Hash {
+		t.Error("labels do not change the hash")
+	}
+	for key := range own.Spec.Template.Labels {
+		if !Reserved(key) {
+			t.Errorf("%s is not reserved", key)
+		}
+		c.PodLabels[key] = "taken"
+	}
+	got := built(t, contract.Defaults{}, c)
+	want := own.DeepCopy()
+	want.Annotations[HashKey] = got.Annotations[HashKey]
+	want.Spec.Template.Labels["team"] = "infra"
+	want.Spec.Template.Annotations = map[string]string{"linkerd.io/inject": "disabled"}
+	if !equality.Semantic.DeepEqual(*want, got) {
+		t.Errorf("got %+v\nwant %+v", got, *want)
+	}
+	if Reserved("team") || Reserved("app.kubernetes.io/part-of") || !Reserved(HashKey) {
+		t.Error("reserved is something else than what is TPA's own")
 	}
 }
 
