@@ -110,12 +110,11 @@ func (a *acknowledger) write(ctx context.Context, wanted string) error {
 	}}
 	// Only this pod writes this Lease, so the last write is the right one. A patch, because the API server takes no
 	// update of a Lease that does not say what it replaces.
-	annotations := map[string]any{contract.ListeningKey: wanted}
-	if a.written() != nil {
-		annotations[contract.UsageKey] = nil // what the process before this one said of its connections
+	if a.written() != nil { // and what the process before this one said of its connections goes
+		lease.Annotations[contract.UsageKey] = contract.Usage{At: time.Now().UTC().Truncate(time.Second)}.String()
 	}
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"labels": lease.Labels, "annotations": annotations, "ownerReferences": lease.OwnerReferences,
+		"labels": lease.Labels, "annotations": lease.Annotations, "ownerReferences": lease.OwnerReferences,
 	}})
 	if err != nil {
 		return fmt.Errorf("lease %s/%s: %w", lease.Namespace, lease.Name, err)

@@ -28,7 +28,7 @@ type reporter struct {
 }
 
 func newReporter(leases leaseWriter, log *zap.Logger, options Options, usage func() contract.Usage) *reporter {
-	// The process before this one in the same container may have left another one, which the acknowledger takes away.
+	// The acknowledger writes this first one.
 	return &reporter{leases: leases, log: log, options: options, usage: usage, written: contract.Usage{}.String()}
 }
 

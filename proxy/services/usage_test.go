@@ -137,22 +137,33 @@ func TestUsageIsWrittenWhenItChangesAndNotTooOften(t *testing.T) {
 	})
 }
 
-// What the process before had to say of its connections goes with the first acknowledgement, and not with later ones.
-func TestUsageOfTheProcessBeforeIsTakenAway(t *testing.T) {
+// With the first acknowledgement a proxy says that it has no connection, whether its Lease is new or the process before had said
+// otherwise; and not with later ones.
+func TestUsageBegins(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		usageBegins(t, before)
+	}
+}
+
+func usageBegins(t *testing.T, before bool) {
+	t.Helper()
 	s := newAckServer()
 	options := Options{Namespace: namespace, Pod: "a", PodUID: "u"}
 	lease := &coordinationv1.Lease{}
 	lease.Namespace, lease.Name = namespace, contract.PodLease("a")
 	lease.Annotations = map[string]string{contract.UsageKey: "old"}
-	if err := s.Create(t.Context(), lease); err != nil {
-		t.Fatal(err)
+	if before {
+		if err := s.Create(t.Context(), lease); err != nil {
+			t.Fatal(err)
+		}
 	}
 	a := newAcknowledger(kubetest.Leases(s), zap.NewNop(), options)
 	if err := a.write(t.Context(), "{}"); err != nil {
 		t.Fatal(err)
 	}
-	if got, there := s.lease(t).Annotations[contract.UsageKey]; there {
-		t.Errorf("it still says %q", got)
+	got, err := contract.ParseUsage(s.lease(t).Annotations[contract.UsageKey])
+	if err != nil || time.Since(got.At) > time.Minute || len(got.Services) > 0 {
+		t.Errorf("it says %+v, %v", got, err)
 	}
 	done := "{}"
 	a.done = &done
@@ -165,8 +176,8 @@ func TestUsageOfTheProcessBeforeIsTakenAway(t *testing.T) {
 	if err := a.write(t.Context(), `{"x":[20001]}`); err != nil {
 		t.Fatal(err)
 	}
-	if s.lease(t).Annotations[contract.UsageKey] == "" {
-		t.Error("an acknowledgement has taken the usage away")
+	if got, err = contract.ParseUsage(s.lease(t).Annotations[contract.UsageKey]); err != nil || got.Services["web"].Open != 1 {
+		t.Errorf("after another acknowledgement it says %+v, %v", got, err)
 	}
 }
 
