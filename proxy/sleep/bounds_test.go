@@ -55,6 +55,8 @@ func TestEveryWorld(t *testing.T) {
 		{"two proxies, one leaves", false, exploration{skews: [][]time.Duration{two}, left: budget{connects: 1, sleeps: 1, edits: []eventKind{leaves}}}},
 		{"a proxy and the controller", false, exploration{skews: [][]time.Duration{one}, controlled: true, left: budget{connects: 1, sleeps: 1, edits: []eventKind{holds}}}},
 		{"two proxies, a sleep is asked for", false, exploration{skews: [][]time.Duration{two, apart2}, left: budget{connects: 1, sleeps: 1, edits: []eventKind{asks}}}},
+		{"two proxies, one keeps it awake", false, exploration{skews: [][]time.Duration{two}, left: budget{connects: 1, sleeps: 1, edits: []eventKind{keeps}}}},
+		{"one proxy, a person, and it is kept awake", false, exploration{skews: [][]time.Duration{one}, left: budget{connects: 1, hands: 1, sleeps: 1, edits: []eventKind{keeps}}}},
 		{"three proxies", false, exploration{skews: [][]time.Duration{three}, left: budget{sleeps: 1}}},
 
 		{"one proxy and three faults", true, exploration{skews: [][]time.Duration{one}, left: budget{connects: 1, faults: 3, sleeps: 1}}},
