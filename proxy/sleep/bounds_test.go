@@ -67,6 +67,7 @@ func TestEveryWorld(t *testing.T) {
 		{"two proxies in use, one of them frozen", true, exploration{skews: [][]time.Duration{two}, from: zeroSent, left: budget{connects: 1, faults: 2, sleeps: 1, kinds: []eventKind{givesUp, pauses}}}},
 		{"two proxies, a person and a fault", true, exploration{skews: [][]time.Duration{two}, left: budget{connects: 1, faults: 1, hands: 1, sleeps: 1}}},
 		{"two proxies, two sleeps are asked for, and a fault", true, exploration{skews: [][]time.Duration{two, apart2}, left: budget{connects: 1, faults: 1, sleeps: 2, edits: []eventKind{asks, asks}}}},
+		{"two proxies, one keeps it awake, and a fault", true, exploration{skews: [][]time.Duration{two}, left: budget{faults: 1, sleeps: 1, edits: []eventKind{keeps}}}},
 		{"two proxies, one leaves and one must not sleep", true, exploration{skews: [][]time.Duration{two, apart2}, left: budget{connects: 1, sleeps: 1, edits: []eventKind{leaves, blocks}}}},
 		{"two proxies, an outage and a call given up", true, exploration{skews: [][]time.Duration{two}, left: budget{connects: 1, faults: 2, sleeps: 1, kinds: []eventKind{fails, givesUp}}}},
 		{"two proxies and the controller", true, exploration{skews: [][]time.Duration{two}, controlled: true, left: budget{connects: 1, sleeps: 1, edits: []eventKind{holds}}}},
