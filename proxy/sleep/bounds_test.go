@@ -55,6 +55,8 @@ func TestEveryWorld(t *testing.T) {
 		{"two proxies, one leaves", false, exploration{skews: [][]time.Duration{two}, left: budget{connects: 1, sleeps: 1, edits: []eventKind{leaves}}}},
 		{"a proxy and the controller", false, exploration{skews: [][]time.Duration{one}, controlled: true, left: budget{connects: 1, sleeps: 1, edits: []eventKind{holds}}}},
 		{"two proxies, a sleep is asked for", false, exploration{skews: [][]time.Duration{two, apart2}, left: budget{connects: 1, sleeps: 1, edits: []eventKind{asks}}}},
+		{"two proxies, one keeps it awake", false, exploration{skews: [][]time.Duration{two}, left: budget{connects: 1, sleeps: 1, edits: []eventKind{keeps}}}},
+		{"one proxy, a person, and it is kept awake", false, exploration{skews: [][]time.Duration{one}, left: budget{connects: 1, hands: 1, sleeps: 1, edits: []eventKind{keeps}}}},
 		{"three proxies", false, exploration{skews: [][]time.Duration{three}, left: budget{sleeps: 1}}},
 
 		{"one proxy and three faults", true, exploration{skews: [][]time.Duration{one}, left: budget{connects: 1, faults: 3, sleeps: 1}}},
@@ -65,6 +67,7 @@ func TestEveryWorld(t *testing.T) {
 		{"two proxies in use, one of them frozen", true, exploration{skews: [][]time.Duration{two}, from: zeroSent, left: budget{connects: 1, faults: 2, sleeps: 1, kinds: []eventKind{givesUp, pauses}}}},
 		{"two proxies, a person and a fault", true, exploration{skews: [][]time.Duration{two}, left: budget{connects: 1, faults: 1, hands: 1, sleeps: 1}}},
 		{"two proxies, two sleeps are asked for, and a fault", true, exploration{skews: [][]time.Duration{two, apart2}, left: budget{connects: 1, faults: 1, sleeps: 2, edits: []eventKind{asks, asks}}}},
+		{"two proxies, one keeps it awake, and a fault", true, exploration{skews: [][]time.Duration{two}, left: budget{faults: 1, sleeps: 1, edits: []eventKind{keeps}}}},
 		{"two proxies, one leaves and one must not sleep", true, exploration{skews: [][]time.Duration{two, apart2}, left: budget{connects: 1, sleeps: 1, edits: []eventKind{leaves, blocks}}}},
 		{"two proxies, an outage and a call given up", true, exploration{skews: [][]time.Duration{two}, left: budget{connects: 1, faults: 2, sleeps: 1, kinds: []eventKind{fails, givesUp}}}},
 		{"two proxies and the controller", true, exploration{skews: [][]time.Duration{two}, controlled: true, left: budget{connects: 1, sleeps: 1, edits: []eventKind{holds}}}},

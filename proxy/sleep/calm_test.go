@@ -63,6 +63,9 @@ func (w *world) mend(denied denial) {
 		if p.blocked {
 			w.happen(event{kind: unblocks, on: i})
 		}
+		if p.kept {
+			w.happen(event{kind: unkeeps, on: i})
+		}
 	}
 }
 

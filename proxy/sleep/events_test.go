@@ -43,6 +43,8 @@ const (
 	exits                        // and ends
 	blocks                       // something keeps the target from sleeping, as a process sees it
 	unblocks                     // or does not any more
+	keeps                        // the target is paused, as a process sees it
+	unkeeps                      // or is not any more
 	asks                         // somebody asks for a sleep
 	holds                        // the controller is about to claim the target
 	releases                     // the controller gives its claim up
@@ -119,6 +121,12 @@ func (w *world) happen(e event) {
 		*p = proc{pod: p.pod, skew: p.skew, machine: p.machine}
 	case blocks, unblocks:
 		w.procs[e.on].blocked = e.kind == blocks
+	case keeps:
+		p := &w.procs[e.on]
+		p.kept, w.theirs = true, false
+		p.machine.Rouse()
+	case unkeeps:
+		w.procs[e.on].kept = false
 	case asks:
 		w.requested = w.now
 	case holds:
@@ -162,7 +170,7 @@ func (w *world) spend(kind eventKind) {
 	switch kind {
 	case connects:
 		w.left.connects--
-	case leaves, blocks, asks, holds, settles:
+	case leaves, blocks, keeps, asks, holds, settles:
 		if i := slices.Index(w.left.edits, kind); i >= 0 {
 			w.left.edits = slices.Delete(slices.Clone(w.left.edits), i, i+1)
 		}
@@ -256,6 +264,7 @@ func (w *world) tell(e event) {
 			disconnects: "loses a connection", pauses: "is paused", resumes: "goes on", restarts: "dies and starts again",
 			dies: "is gone with its pod", comes: "is followed by another pod", dares: "dials without a claim",
 			leaves: "is to leave", exits: "has left", blocks: "must not sleep", unblocks: "may sleep",
+			keeps: "is to keep the target awake", unkeeps: "need not keep it awake",
 			holds: "is to hold the target", releases: "gives its claim up", settles: "has the target left awake",
 		}[e.kind])
 	}

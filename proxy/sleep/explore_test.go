@@ -243,6 +243,11 @@ func (w *world) events() []event {
 		} else {
 			add(unblocks, i)
 		}
+		if !p.kept {
+			edit(keeps, i)
+		} else {
+			add(unkeeps, i)
+		}
 	}
 	fault(bumps, 0)
 	edit(asks, 0)

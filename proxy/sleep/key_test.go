@@ -179,7 +179,7 @@ func (e *encoder) world() {
 }
 
 func (e *encoder) proc(p *proc) {
-	e.bits(p.alive, p.open, p.paused, p.steward, p.holding, p.leaving, p.blocked, p.unreached, p.bold, p.dared)
+	e.bits(p.alive, p.open, p.paused, p.steward, p.holding, p.leaving, p.blocked, p.kept, p.unreached, p.bold, p.dared)
 	if !p.alive {
 		return
 	}

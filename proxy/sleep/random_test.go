@@ -87,7 +87,7 @@ func interfere(w *world, rng *rand.Rand, i, flight int) {
 	p := &w.procs[i]
 	flights := len(w.flights) > 0
 	free := p.runs() && p.call.id == 0
-	switch rng.IntN(16) {
+	switch rng.IntN(17) {
 	case 0, 1:
 		if flights && !w.down && w.flights[flight].answer == nil && !w.late(w.flights[flight]) {
 			w.happen(event{kind: repeats, on: flight})
@@ -125,6 +125,10 @@ func interfere(w *world, rng *rand.Rand, i, flight int) {
 			w.happen(event{kind: asks})
 		} else if p.runs() && !p.steward {
 			w.happen(event{kind: [...]eventKind{blocks, unblocks}[rng.IntN(2)], on: i})
+		}
+	case 16:
+		if p.runs() && !p.steward {
+			w.happen(event{kind: [...]eventKind{keeps, unkeeps}[rng.IntN(2)], on: i})
 		}
 	case 13:
 		if p.steward && free && !w.down && w.canHold() {

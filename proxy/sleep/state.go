@@ -42,7 +42,7 @@
 //
 // The worlds have crashes, processes that are frozen and go on, calls that are given up and carried out later or never,
 // writes that are carried out twice, refusals that end, late watches, clocks that differ, people who scale, proxies that
-// leave or must not sleep, requests to sleep, the controller, and an API server that is away, when proxies dial without a claim (package
+// leave, must not sleep or keep the target awake, requests to sleep, the controller, and an API server that is away, when proxies dial without a claim (package
 // target).
 //
 // Beyond the rules this takes for granted: whoever else writes the Lease changes neither its phase nor a proxy's claim; a

@@ -67,6 +67,8 @@ type proc struct {
 	stalled bool // its requests and answers do not move; its watch does
 	leaving bool
 	blocked bool
+	// kept says that the target is to be awake without a connection, as package target keeps what is paused.
+	kept bool
 	// steward says that this is the controller (package target): it has no connections, its claim is no pod's, and holding
 	// is that it is about to get it.
 	steward, holding bool
@@ -166,6 +168,10 @@ func (w *world) inputs(p *proc) Inputs {
 	in := Inputs{
 		Now: w.clock(p), Active: p.active, IdleSince: p.idle, Waiting: p.waiting > 0, Ready: int(w.pods), Starting: w.scale > w.pods,
 		IdleTimeout: idleTimeout, SleepRequested: w.requested, Leaving: p.leaving, Blocked: p.blocked, Lost: p.lost,
+	}
+	if p.kept && !p.leaving {
+		in.Served = in.Active == 0
+		in.Active++
 	}
 	if p.steward {
 		return Inputs{Now: w.clock(p), Waiting: true, IdleTimeout: time.Hour}
@@ -304,9 +310,11 @@ func (w *world) breaks(v *violation) {
 	}
 }
 
-// used reports whether anybody uses the target or waits for it.
+// used reports whether anybody uses the target or waits for it, or has yet to see to it that what is kept has replicas.
 func (w *world) used() bool {
-	return slices.ContainsFunc(w.procs, func(p proc) bool { return p.active+p.waiting > 0 || p.holding })
+	return slices.ContainsFunc(w.procs, func(p proc) bool {
+		return p.active+p.waiting > 0 || p.holding || p.kept && (p.machine.ensure || !p.machine.Held())
+	})
 }
 
 // words is the action as a reader of a trace wants it.
