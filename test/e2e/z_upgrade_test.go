@@ -43,7 +43,7 @@ func TestUpgrade(t *testing.T) {
 	u.must(err)
 	u.create(kit.Namespace(kit.SystemNamespace, false)) // which enforces the restricted pod security standard
 
-	_, err = u.helm(previous.values(), "install", "tpa", previous.chart, "--values=-")
+	_, err = u.helm(previous.values(), "install", "tpa", previous.chart, "--wait", "--values=-")
 	u.must(err)
 	u.admits(previous)
 	u.start()

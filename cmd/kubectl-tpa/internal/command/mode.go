@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"tpa.dev/tpa/cmd/kubectl-tpa/internal/cluster"
 	"tpa.dev/tpa/proxy/contract"
@@ -117,7 +118,7 @@ It sets the annotation tpa.dev/sleep-requested to the present time: a use after 
 				if err := c.Annotate(ctx, s.Namespace, s.Name, contract.SleepRequestedKey, &now); err != nil {
 					return err
 				}
-				fmt.Fprintf(a.Out, "service/%s asked to sleep\n", s.Name)
+				fmt.Fprintf(a.Out, "service/%s asked to sleep%s\n", s.Name, settling(s, time.Now()))
 				return nil
 			}, w, func(s view.Service) bool { return s.State == view.Asleep }, "asleep")
 		},
@@ -151,6 +152,21 @@ func staysAwake(s view.Service) string {
 		return "does not sleep, being " + s.Keeps
 	}
 	return ""
+}
+
+// settling says until when a target does not sleep whatever is asked for; empty if it may sleep now.
+func settling(s view.Service, now time.Time) string {
+	var until time.Time
+	for _, t := range s.Targets {
+		if t.Sleep.NotBefore.After(until) {
+			until = t.Sleep.NotBefore
+		}
+	}
+	if !until.After(now) {
+		return ""
+	}
+	return fmt.Sprintf(", which it does not before %s (in %s): connections from before TPA get time to end",
+		until.UTC().Format(time.RFC3339), duration.HumanDuration(until.Sub(now)))
 }
 
 // each does something with each named Service that TPA manages, and waits for what is to come of it.

@@ -119,6 +119,10 @@ func TestSleep(t *testing.T) {
 	}
 	s.fails("", "timed out waiting until it is asleep: service/web is Awake", "sleep", "web", "--wait", "--timeout=1s")
 
+	state.NotBefore = time.Now().Add(10*time.Minute + 30*time.Second)
+	s.state("web", state, nil)
+	s.contains(s.does("sleep", "web"), "service/web asked to sleep, which it does not before "+state.NotBefore.UTC().Format(time.RFC3339)+" (in 10m): ")
+
 	s.app("db", 0)
 	s.state("db", sleep.State{Phase: sleep.Asleep, Since: time.Now()}, nil)
 	if got := s.does("sleep", "db", "--wait"); got != "service/db is asleep already\n" {
