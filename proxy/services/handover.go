@@ -12,17 +12,22 @@ import (
 // handOverLook is how often a proxy that is to end looks whether it may.
 const handOverLook = 250 * time.Millisecond
 
-// handOver accepts connections until endpoints everywhere lead elsewhere. If no other proxy is ready, kube-proxy goes on
+// handOver accepts connections until endpoints everywhere lead elsewhere, and none has come for as long as that may take: a
+// node that was cut off leads its clients by what it knew before. If no other proxy is ready, kube-proxy goes on
 // leading to those that end while they serve (KEP-1669), and who stops then takes the apps down: so it waits for a
-// successor, or until the controller has stepped aside, for as long as leaves a quarter of the time for connections to
-// end. deadline is when that is over.
-func (m *Manager) handOver() (deadline time.Time) {
+// successor, or until the controller has stepped aside. All that for as long as leaves a quarter of the time for connections to
+// end. deadline is when that is over. accepted counts connections.
+func (m *Manager) handOver(accepted func() int64) (deadline time.Time) {
 	delay, began := m.options.ShutdownDelay, time.Now()
 	deadline = began.Add(delay + m.options.DrainTimeout)
 	look := time.NewTicker(handOverLook)
 	defer look.Stop()
 	alone := time.Time{} // since when no Service leads to proxies
+	came, count := began, accepted()
 	for now := began; ; now = <-look.C {
+		if n := accepted(); n != count {
+			came, count = now, n
+		}
 		leads, another := m.leads(now)
 		switch {
 		case leads:
@@ -30,14 +35,24 @@ func (m *Manager) handOver() (deadline time.Time) {
 		case alone.IsZero():
 			alone = now
 		}
-		if now.Sub(began) >= delay && (another || !leads && now.Sub(alone) >= delay) {
+		if now.Sub(came) >= delay && (another || !leads && now.Sub(alone) >= delay) {
 			return deadline
 		}
 		if !now.Before(deadline.Add(-m.options.DrainTimeout / 4)) {
-			m.log.Warn("shutting down although no other proxy has been ready for long enough")
+			m.log.Warn("shutting down although connections still come, or no other proxy has been ready for long enough")
 			return deadline
 		}
 	}
+}
+
+// accepted counts the connections that came to the Services that are served.
+func (m *Manager) accepted() (n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.fronts {
+		n += f.Stats().Accepted()
+	}
+	return n
 }
 
 // leads reports whether a Service leads to proxies, and whether another one has been ready for as long as endpoints may take

@@ -1,6 +1,7 @@
 package services
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,13 +60,16 @@ func TestLeads(t *testing.T) {
 	}
 }
 
-// A proxy that ends closes its listeners once connections find another one, or none is looked for, and not for ever later.
+// A proxy that ends closes its listeners once connections find another one, or none is looked for, and none has come for a while;
+// and not for ever later.
 func TestHandOver(t *testing.T) {
 	stepAside := func(m *Manager) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.world = World{}.index()
 	}
+	var accepted atomic.Int64
+	comes := func(*Manager) { accepted.Add(1) }
 	for _, tt := range []struct {
 		name    string
 		objects []any
@@ -76,6 +80,15 @@ func TestHandOver(t *testing.T) {
 		{"nothing to serve", nil, 0, func(*Manager) {}, handOverDelay},
 		{"another", []any{active("web", 20001), aProxy("b")}, 0, func(*Manager) {}, handOverDelay},
 		{"alone", []any{active("web", 20001)}, 0, func(*Manager) {}, handOverDelay + time.Minute*3/4},
+		{"another, and a node that still leads here", []any{active("web", 20001), aProxy("b")}, 12 * time.Second, comes, 12*time.Second + handOverDelay},
+		{"another, and a node that always leads here", []any{active("web", 20001), aProxy("b")}, 0, func(*Manager) {
+			go func() {
+				for range 11 {
+					accepted.Add(1)
+					time.Sleep(handOverDelay / 3)
+				}
+			}()
+		}, handOverDelay + time.Minute*3/4},
 		{"alone, until the controller steps aside", []any{active("web", 20001)}, 20 * time.Second, stepAside, 20*time.Second + handOverDelay},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,7 +98,7 @@ func TestHandOver(t *testing.T) {
 					m.readySince[uid] = began.Add(-time.Hour)
 				}
 				time.AfterFunc(tt.after, func() { tt.while(m) })
-				deadline := m.handOver()
+				deadline := m.handOver(accepted.Load)
 				if took := time.Since(began); took < tt.want || took > tt.want+2*handOverLook {
 					t.Errorf("accepting for %s, want %s", took, tt.want)
 				}

@@ -34,7 +34,7 @@ type Options struct {
 	Pod       string
 	PodUID    types.UID
 	// ShutdownDelay is how long connections are still accepted after the end was asked for: endpoints elsewhere still
-	// point here. 15s or more. Longer if no other proxy is ready.
+	// point here. 15s or more. Longer while connections still come, or no other proxy is ready.
 	ShutdownDelay time.Duration
 	// DrainTimeout is how long open connections may take to end after that.
 	DrainTimeout time.Duration
@@ -123,7 +123,7 @@ func (m *Manager) Run(ctx context.Context) error {
 
 	<-ctx.Done()
 	m.log.Info("shutting down: still accepting", zap.Duration("for", m.options.ShutdownDelay))
-	err := m.drain(m.handOver())
+	err := m.drain(m.handOver(m.accepted))
 	stop()
 	<-reconciling
 	writers.Wait()

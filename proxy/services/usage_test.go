@@ -213,6 +213,9 @@ func TestUsageOfAConnection(t *testing.T) {
 	}
 	c := tcptest.Dial(t, tcptest.Loopback(port)) // held: there is no backend
 	tcptest.Eventually(t, "it to be held", func() bool { return m.fronts["x"].Stats().Held() == 1 })
+	if n := m.accepted(); n != 1 {
+		t.Errorf("%d connections were accepted", n)
+	}
 	u := m.usage()
 	if s := u.Services["web"]; len(u.Services) != 1 || s.Held != 1 || s.Open != 0 || len(s.Oldest) != 1 ||
 		s.Oldest[0].From != c.LocalAddr().String() || s.Oldest[0].Port != 80 || s.Oldest[0].Since.IsZero() {

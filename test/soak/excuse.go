@@ -123,8 +123,11 @@ func (s *strike) victim(v fault.Victim, healed time.Time, c connection, known fa
 		if on && unhealed {
 			return inside
 		}
-		// Nobody has an address that there is no route to: the pod is gone.
-		if c.from.Name == v.Node && errors.Is(c.err, syscall.EHOSTUNREACH) && begunBefore(healed.Add(relearnWithin)) {
+		// Nobody has an address that there is no route to: the pod is gone. Who refuses there is about to go.
+		ending := known.placeOf(c.via).ending
+		gone := errors.Is(c.err, syscall.EHOSTUNREACH) ||
+			c.kind() == kit.Refused && !ending.IsZero() && ending.Before(c.begun)
+		if c.from.Name == v.Node && gone && begunBefore(healed.Add(relearnWithin)) {
 			return unnoticed
 		}
 	case v.Target != "" && slices.Contains(c.service.targets, v.Target):

@@ -13,16 +13,19 @@ import (
 	"tpa.dev/tpa/test/soak/fault"
 )
 
+var at = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
 // known is facts of a few pods.
 type known struct{}
 
 func (known) placeOf(address string) place {
-	return map[string]place{"10.0.2.9": {pod: "tpa-proxy-x", node: "node2"}}[address]
+	return map[string]place{
+		"10.0.2.9": {pod: "tpa-proxy-x", node: "node2"}, "10.0.1.8": {pod: "tpa-proxy-y", node: "node1", ending: at.Add(33 * time.Second)},
+	}[address]
 }
 func (known) nodeOf(pod string) string { return map[string]string{"web-1": "node2"}[pod] }
 
 func TestExcuses(t *testing.T) {
-	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	seconds := func(s float64) time.Time { return at.Add(time.Duration(s * float64(time.Second))) }
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	killed := fault.Victim{At: at, Pod: "tpa-proxy-x", IP: "10.0.2.9"}
@@ -67,6 +70,11 @@ func TestExcuses(t *testing.T) {
 		{name: "to a pod that has gone meanwhile", may: fault.OnCutNode, victim: cut, begun: 36, end: 50, from: "node2", err: noRoute, want: unnoticed},
 		{name: "to such a pod from another node", may: fault.OnCutNode, victim: cut, begun: 36, end: 50, from: "node1", err: noRoute},
 		{name: "to such a pod, long after", may: fault.OnCutNode, victim: cut, begun: 61, end: 65, from: "node2", err: noRoute},
+		{name: "refused by a proxy that has been told to end", may: fault.OnCutNode, victim: cut, begun: 36, end: 36, from: "node2", via: "10.0.1.8", err: refused, want: unnoticed},
+		{name: "by such a proxy from another node", may: fault.OnCutNode, victim: cut, begun: 36, end: 36, from: "node1", via: "10.0.1.8", err: refused},
+		{name: "by such a proxy before it was told", may: fault.OnCutNode, victim: cut, begun: 32, end: 32, from: "node2", via: "10.0.1.8", err: refused},
+		{name: "by such a proxy, long after", may: fault.OnCutNode, victim: cut, begun: 61, end: 61, from: "node2", via: "10.0.1.8", err: refused},
+		{name: "by one that is to stay", may: fault.OnCutNode, victim: cut, begun: 36, end: 36, from: "node2", via: "10.0.1.9", err: refused},
 
 		{name: "at a broken target", may: fault.AtBrokenTarget, victim: down, begun: 20, end: 140, err: io.EOF, want: inside},
 		{name: "once that is right", may: fault.AtBrokenTarget, victim: down, begun: 31, end: 140, err: io.EOF},

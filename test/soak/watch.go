@@ -27,7 +27,11 @@ type watch struct {
 }
 
 // place is a pod and where it runs.
-type place struct{ pod, app, node string }
+type place struct {
+	pod, app, node string
+	// ending is when the pod was seen to be told to end; the zero time before.
+	ending time.Time
+}
 
 // targetWatch is what is known of a target.
 type targetWatch struct {
@@ -108,7 +112,14 @@ func (w *watch) deployment(c kit.Change[*appsv1.Deployment]) {
 func (w *watch) pod(c kit.Change[*corev1.Pod]) {
 	name := c.Object.Labels["app"]
 	if ip := c.Object.Status.PodIP; ip != "" {
-		w.places[ip] = place{c.Object.Name, name, c.Object.Spec.NodeName}
+		p := place{pod: c.Object.Name, app: name, node: c.Object.Spec.NodeName}
+		if was := w.places[ip]; was.pod == p.pod {
+			p.ending = was.ending
+		}
+		if p.ending.IsZero() && c.Object.DeletionTimestamp != nil {
+			p.ending = c.At
+		}
+		w.places[ip] = p
 	}
 	if c.Object.Labels[contract.SelectorKey] == contract.SelectorValue {
 		for name := range w.targets {
