@@ -33,6 +33,17 @@ type place struct {
 	ending time.Time
 }
 
+func (p place) String() string {
+	if p.pod == "" {
+		return "of no pod that is known"
+	}
+	s := fmt.Sprintf("of pod %s on %s", p.pod, p.node)
+	if !p.ending.IsZero() {
+		s += ", told to end at " + p.ending.Format("15:04:05.000")
+	}
+	return s
+}
+
 // targetWatch is what is known of a target.
 type targetWatch struct {
 	replicas int32
