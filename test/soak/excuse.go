@@ -68,10 +68,11 @@ type facts interface {
 	nodeOf(pod string) string
 }
 
-// blind is how much of a time the control plane was struck, and could notice nothing.
-func blind(strikes []*strike, from, to time.Time) (d time.Duration) {
+// blind is how much of a time nobody could notice what became of a process on a node: the control plane was struck, or the node
+// was cut off or without its kubelet.
+func blind(strikes []*strike, node string, from, to time.Time) (d time.Duration) {
 	for _, s := range strikes {
-		if s.fault.On != fault.ControlPlane {
+		if !s.blinds(node) {
 			continue
 		}
 		s.mu.Lock()
@@ -86,6 +87,13 @@ func blind(strikes []*strike, from, to time.Time) (d time.Duration) {
 		d += max(0, healed.Sub(begun))
 	}
 	return d
+}
+
+func (s *strike) blinds(node string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault.On == fault.ControlPlane ||
+		node != "" && slices.ContainsFunc(s.victims, func(v fault.Victim) bool { return v.Kubelet == node || v.Node == node })
 }
 
 // excuses says whether the fault cost a connection, by what it struck and when, and what else was struck.
@@ -115,7 +123,7 @@ func (s *strike) victim(v fault.Victim, healed time.Time, c connection, known fa
 		if (kind == kit.Reset || kind == call.End) && c.ended.Before(v.At.Add(endWithin)) {
 			return inside
 		}
-		if kind == kit.Refused && begunBefore(v.At.Add(noticeWithin+blind(all, v.At, c.begun))) {
+		if kind == kit.Refused && begunBefore(v.At.Add(noticeWithin+blind(all, known.placeOf(c.via).node, v.At, c.begun))) {
 			return unnoticed
 		}
 	case v.Node != "":

@@ -33,9 +33,13 @@ func TestExcuses(t *testing.T) {
 	down := fault.Victim{At: at, Target: "web", Down: true}
 	scaled := fault.Victim{At: at, Target: "web"}
 	paused := &strike{fault: fault.Fault{On: fault.ControlPlane}, begun: seconds(100), healed: seconds(110)}
+	withoutKubelet := &strike{fault: fault.Fault{On: fault.Node}, begun: seconds(200), healed: seconds(215)}
+	withoutKubelet.struck(fault.Victim{At: seconds(200), Kubelet: "node2"})
 	noRoute := &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}
 	killedLater := killed
 	killedLater.At = seconds(100)
+	killedThere, killedElsewhere := killed, killed
+	killedThere.At, killedElsewhere.At, killedElsewhere.IP = seconds(205), seconds(205), "10.0.1.8"
 	for _, test := range []struct {
 		name       string
 		may        fault.MayLose
@@ -60,6 +64,9 @@ func TestExcuses(t *testing.T) {
 		{name: "refused for too long", may: fault.InKilledProcess, victim: killed, begun: 11, end: 11, via: "10.0.2.9", err: refused},
 		{name: "refused while nobody can notice", may: fault.InKilledProcess, victim: killedLater, begun: 119, end: 119, via: "10.0.2.9", err: refused, want: unnoticed},
 		{name: "refused for too long after that", may: fault.InKilledProcess, victim: killedLater, begun: 121, end: 121, via: "10.0.2.9", err: refused},
+		{name: "refused while the kubelet cannot notice", may: fault.InKilledProcess, victim: killedThere, begun: 224, end: 224, via: "10.0.2.9", err: refused, want: unnoticed},
+		{name: "refused for too long after that, too", may: fault.InKilledProcess, victim: killedThere, begun: 226, end: 226, via: "10.0.2.9", err: refused},
+		{name: "refused where the kubelet can", may: fault.InKilledProcess, victim: killedElsewhere, begun: 216, end: 216, via: "10.0.1.8", err: refused},
 		{name: "nothing may be lost", may: fault.Nothing, victim: killed, begun: -1, end: 0.1, via: "10.0.2.9", err: syscall.ECONNRESET},
 
 		{name: "from a cut node", may: fault.OnCutNode, victim: cut, begun: 1, end: 9, from: "node2", err: syscall.ETIMEDOUT, want: inside},
@@ -89,7 +96,7 @@ func TestExcuses(t *testing.T) {
 			begun: seconds(test.begun), ended: seconds(test.end), via: test.via, from: kit.Node{Name: test.from}, who: test.who,
 			err: test.err, service: service{name: "web", targets: []string{"web"}},
 		}
-		if got := s.excuses(c, known{}, []*strike{s, paused}); got != test.want {
+		if got := s.excuses(c, known{}, []*strike{s, paused, withoutKubelet}); got != test.want {
 			t.Errorf("%s: excuse %q, want %q", test.name, got, test.want)
 		}
 	}

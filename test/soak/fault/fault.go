@@ -72,6 +72,8 @@ type Victim struct {
 	At time.Time
 	// Node is the node that was cut off, or "".
 	Node string
+	// Kubelet is the node whose kubelet is away, or "".
+	Kubelet string
 	// Pod and IP are the pod whose process was ended, or "".
 	Pod, IP string
 	// Target is a Deployment whose pods are ended in an orderly way, or "": connections open in them end when they do.

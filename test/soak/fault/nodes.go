@@ -16,6 +16,7 @@ func nodeFaults() []Fault {
 				if err != nil {
 					return nil, err
 				}
+				env.Struck(Victim{At: time.Now(), Kubelet: node})
 				return harness("stop", "start", "kubelet-"+node)(ctx, env)
 			},
 		},
