@@ -25,8 +25,7 @@ const (
 )
 
 const (
-	// endWithin is how long it takes a process to end once it was struck, and a client to see that: its kernel says so at
-	// once.
+	// endWithin is how long it takes a process to end once it was struck: who is accepted meanwhile is inside, too.
 	endWithin = 2 * time.Second
 	// noticeWithin is how long Services may lead to a process that was ended: until the kubelet, the EndpointSlice
 	// controller and kube-proxy each had their turn, or the container has been started again.
@@ -120,7 +119,8 @@ func (s *strike) victim(v fault.Victim, healed time.Time, c connection, known fa
 	case s.fault.MayLose == fault.Nothing:
 	case v.IP != "" && c.via == v.IP:
 		kind := c.kind()
-		if (kind == kit.Reset || kind == call.End) && c.ended.Before(v.At.Add(endWithin)) {
+		// What was open in a process has ended with it, whenever the client looks.
+		if (kind == kit.Reset || kind == call.End) && (begunBefore(v.At) || c.ended.Before(v.At.Add(endWithin))) {
 			return inside
 		}
 		if kind == kit.Refused && begunBefore(v.At.Add(noticeWithin+blind(all, known.placeOf(c.via).node, v.At, c.begun))) {

@@ -56,7 +56,7 @@ func TestExcuses(t *testing.T) {
 		{name: "through another proxy", may: fault.InKilledProcess, victim: killed, begun: -1, end: 0.1, via: "10.0.1.9", err: syscall.ECONNRESET},
 		{name: "through who knows", may: fault.InKilledProcess, victim: killed, begun: -1, end: 0.1, err: syscall.ECONNRESET},
 		{name: "before", may: fault.InKilledProcess, victim: killed, begun: -2, end: -1, via: "10.0.2.9", err: syscall.ECONNRESET},
-		{name: "long after", may: fault.InKilledProcess, victim: killed, begun: -1, end: 5, via: "10.0.2.9", err: syscall.ECONNRESET},
+		{name: "seen long after", may: fault.InKilledProcess, victim: killed, begun: -1, end: 5, via: "10.0.2.9", err: io.EOF, want: inside},
 		{name: "begun right after", may: fault.InKilledProcess, victim: killed, begun: 0.1, end: 0.2, via: "10.0.2.9", err: syscall.ECONNRESET, want: inside},
 		{name: "begun long after", may: fault.InKilledProcess, victim: killed, begun: 2.1, end: 2.2, via: "10.0.2.9", err: syscall.ECONNRESET},
 		{name: "refused by nobody", may: fault.InKilledProcess, victim: killed, begun: 0.1, end: 0.2, via: "10.0.2.9", err: refused, want: unnoticed},
