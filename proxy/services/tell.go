@@ -24,8 +24,9 @@ const (
 )
 
 const (
-	// maxUntold is how many transitions may wait to be told of; of more, nobody is told.
-	maxUntold = 256
+	// maxUntold is how many transitions may wait to be told of, a few hundred bytes each; of more, nobody is told. All targets of
+	// a namespace may fall asleep at one time, sooner than the API server takes Events.
+	maxUntold = 4096
 	// maxToldServices is how many Services of a target are told that it has fallen asleep, the oldest.
 	maxToldServices = 8
 	// tellTimeout bounds the write of one Event. It is not tried again: it tells of what is over.

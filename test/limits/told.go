@@ -19,7 +19,9 @@ const toldWithin = time.Minute
 func (c *calmness) told(ctx context.Context) error {
 	var missing error
 	err := wait.PollUntilContextTimeout(ctx, time.Second, toldWithin, true, func(ctx context.Context) (bool, error) {
-		missing = c.look(ctx)
+		if err := c.look(ctx); ctx.Err() == nil {
+			missing = err
+		}
 		return missing == nil, nil
 	})
 	return errors.Join(err, missing)
@@ -42,22 +44,20 @@ func (c *calmness) look(ctx context.Context) error {
 			has[e.InvolvedObject] = true
 		}
 	}
-	about := func(apiVersion, kind string, o client.Object) error {
-		ref := corev1.ObjectReference{APIVersion: apiVersion, Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID()}
-		if !has[ref] {
-			return fmt.Errorf("no Event says that %s %s sleeps", kind, o.GetName())
+	var untold []string
+	about := func(apiVersion, kind string, o client.Object) {
+		if !has[corev1.ObjectReference{APIVersion: apiVersion, Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID()}] {
+			untold = append(untold, kind+" "+o.GetName())
 		}
-		return nil
 	}
 	for i := range deployments.Items {
-		if err := about("apps/v1", "Deployment", &deployments.Items[i]); err != nil {
-			return err
-		}
+		about("apps/v1", "Deployment", &deployments.Items[i])
 	}
 	for i := range services.Items {
-		if err := about("v1", "Service", &services.Items[i]); err != nil {
-			return err
-		}
+		about("v1", "Service", &services.Items[i])
+	}
+	if len(untold) > 0 {
+		return fmt.Errorf("no Event says that %d of these sleep, %s among them", len(untold), untold[0])
 	}
 	c.row("Events of that", "one on each of %d Deployments and Services", len(deployments.Items)+len(services.Items))
 	return nil
