@@ -54,7 +54,8 @@ resume brings that back. What is kept in Git keeps it there instead, or its tool
 }
 
 func (a *app) resume() *cobra.Command {
-	return &cobra.Command{
+	var w waiting
+	cmd := &cobra.Command{
 		Use:   "resume SERVICE...",
 		Short: "Let paused Services sleep again",
 		Long: `Let paused Services sleep again, once they have been unused for idle-timeout.
@@ -88,9 +89,11 @@ was nothing before, it sets tpa.dev/mode=sleep instead. A Service that TPA only 
 				}
 				fmt.Fprintf(a.Out, "service/%s resumed\n", s.Name)
 				return nil
-			}, waiting{}, nil, "")
+			}, w, func(s view.Service) bool { return s.Own != contract.ModePaused }, "resumed")
 		},
 	}
+	w.addFlags(cmd, "no Service is paused by itself any more")
+	return cmd
 }
 
 func (a *app) sleep() *cobra.Command {

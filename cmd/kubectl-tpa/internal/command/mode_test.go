@@ -27,7 +27,7 @@ func TestPauseAndResume(t *testing.T) {
 	s := openShop(t)
 	s.app("web", 1)
 	s.state("web", sleep.State{Phase: sleep.Awake, Since: time.Now()}, nil)
-	if got := s.does("resume", "web"); got != "service/web is not paused\n" {
+	if got := s.does("resume", "web", "--wait", "--timeout=20s"); got != "service/web is not paused\n" {
 		t.Errorf("%q", got)
 	}
 	if got := s.does("pause", "web"); got != "service/web paused\n" || s.annotation("web", contract.ModeKey) != "paused" {
@@ -37,7 +37,7 @@ func TestPauseAndResume(t *testing.T) {
 	s.contains(s.does("explain", "web"), "kubectl tpa resume web -n "+s.ns)
 	s.fails("", `error: service "web" does not sleep, being paused: kubectl tpa explain web -n `+s.ns, "sleep", "web")
 	s.fails("", "timed out waiting until it is awake: service/web is Waking", "pause", "web", "--wait", "--timeout=1s")
-	if got := s.does("resume", "web"); got != "service/web resumed\n" || s.annotation("web", contract.ModeKey) != "" {
+	if got := s.does("resume", "web", "--wait"); got != "service/web resumed\n" || s.annotation("web", contract.ModeKey) != "" {
 		t.Errorf("%q, %q", got, s.annotation("web", contract.ModeKey))
 	}
 
