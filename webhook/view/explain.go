@@ -1,7 +1,6 @@
 package view
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,12 +48,9 @@ func (n *Namespace) Explain(name string) (Explanation, bool) {
 func (n *Namespace) ExplainAll() []Explanation {
 	plan := n.plan()
 	var all []Explanation
-	for _, svc := range n.Services {
-		if Wanted(svc) {
-			all = append(all, n.explain(svc, plan))
-		}
+	for _, svc := range n.wanted() {
+		all = append(all, n.explain(svc, plan))
 	}
-	slices.SortFunc(all, func(a, b Explanation) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 

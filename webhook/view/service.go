@@ -52,13 +52,22 @@ type Service struct {
 func (n *Namespace) List() []Service {
 	plan := n.plan()
 	var list []Service
+	for _, svc := range n.wanted() {
+		list = append(list, n.service(svc, plan))
+	}
+	return list
+}
+
+// wanted are the Services that TPA manages or should, by name.
+func (n *Namespace) wanted() []*corev1.Service {
+	var wanted []*corev1.Service
 	for _, svc := range n.Services {
 		if Wanted(svc) {
-			list = append(list, n.service(svc, plan))
+			wanted = append(wanted, svc)
 		}
 	}
-	slices.SortFunc(list, func(a, b Service) int { return cmp.Compare(a.Name, b.Name) })
-	return list
+	slices.SortFunc(wanted, func(a, b *corev1.Service) int { return cmp.Compare(a.Name, b.Name) })
+	return wanted
 }
 
 func (n *Namespace) service(svc *corev1.Service, plan planned) Service {
